@@ -1,0 +1,233 @@
+"""What the package hands to its users: frozen dataclasses with short reprs.
+
+Nothing here talks to anything. Fields that the service sends and that no attribute names are kept in `extra`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Literal
+
+__all__ = [
+    "NATIVE_FORMATS",
+    "Document",
+    "ExportLink",
+    "ExportOptions",
+    "ExportStatus",
+    "ImageResult",
+    "Page",
+    "ParseOptions",
+    "ParseStatus",
+    "Progress",
+    "ProgressCallback",
+    "SignedURL",
+    "UploadSlot",
+]
+
+NATIVE_FORMATS = ("md", "md_dollar", "tex", "docx")
+"""The formats that the service exports. `parse`, the status result itself, is native too but costs no export."""
+
+EMPTY: Mapping[str, Any] = MappingProxyType({})
+
+
+class SignedURL:
+    """A URL whose query is a permission: it prints without the query and does not pickle."""
+
+    __slots__ = ("_url",)
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+
+    def reveal(self) -> str:
+        """Return the whole URL, for the one request that it is meant for."""
+        return self._url
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, SignedURL) and other._url == self._url
+
+    def __hash__(self) -> int:
+        return hash(self._url)
+
+    def __str__(self) -> str:
+        return self._url.partition("?")[0].partition("#")[0].rpartition("@")[2]
+
+    def __repr__(self) -> str:
+        return f"SignedURL({str(self)!r})"
+
+    def __reduce__(self) -> Any:
+        msg = "a signed URL is a permission and is not written anywhere; ask the service for the link again"
+        raise TypeError(msg)
+
+
+@dataclass(frozen=True, slots=True)
+class ParseOptions:
+    """How a document is parsed. They are part of what is paid for: other options are another parse.
+
+    `model` is "v2" or "v3-2026"; None leaves the choice to the service (Doc2X API v2, preupload).
+    """
+
+    model: Literal["v2", "v3-2026"] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ExportOptions:
+    r"""How a parsed document is exported; an export costs no pages (Doc2X API v2, convert/parse).
+
+    Attributes:
+        formula: delimiters of formulas in md and tex: "normal" for \( \) and \[ \], "dollar" for $ and $$.
+        formula_level: 0 keeps formulas, 1 flattens inline ones, 2 all of them; only parses by v3-2026 know 1 and 2.
+        merge_tables: join tables that run over pages. None leaves it to the service.
+    """
+
+    formula: Literal["normal", "dollar"] = "normal"
+    formula_level: Literal[0, 1, 2] | None = None
+    merge_tables: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    r"""One parsed page.
+
+    Attributes:
+        index: from 0, in the document's order.
+        md: the page's Markdown with \( \) and \[ \] around formulas; picture links point at the service.
+        width, height: of the page's picture, in pixels.
+        url: the page's picture at the service, where it gives one.
+        score: quality of the page, 0 to 100; only from model v3-2026.
+        blocks: the layout blocks in reading order, as the service sent them; only from model v3-2026.
+        extra: fields that this version does not know, unchanged.
+    """
+
+    index: int
+    md: str = field(repr=False)
+    width: int | None = field(default=None, repr=False)
+    height: int | None = field(default=None, repr=False)
+    url: str | None = field(default=None, repr=False)
+    score: float | None = None
+    blocks: tuple[Mapping[str, Any], ...] = field(default=(), repr=False)
+    extra: Mapping[str, Any] = field(default=EMPTY, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class UploadSlot:
+    """A uid and the URL that takes its bytes once; an unused one costs nothing."""
+
+    uid: str
+    url: SignedURL = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ParseStatus:
+    """One answer about a parse.
+
+    `state` is the service's word: "processing", "success", "failed", or a word that this version does not know.
+    `progress` is 0 to 100, held within these. `raw` is the answer's `data` as it came.
+    """
+
+    uid: str
+    state: str
+    progress: int = 0
+    pages: tuple[Page, ...] = field(default=(), repr=False)
+    detail: str = ""
+    trace_id: str | None = None
+    convert_zip: bytes | None = field(default=None, repr=False)
+    raw: Mapping[str, Any] = field(default=EMPTY, repr=False)
+
+    @property
+    def done(self) -> bool:
+        """Whether the pages are there."""
+        return self.state == "success"
+
+
+@dataclass(frozen=True, slots=True)
+class ImageResult:
+    """What the synchronous picture call answers: the pages, and the zip of Markdown and crops where there is one."""
+
+    uid: str
+    pages: tuple[Page, ...] = field(repr=False)
+    convert_zip: bytes | None = field(default=None, repr=False)
+    trace_id: str | None = None
+    raw: Mapping[str, Any] = field(default=EMPTY, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ExportLink:
+    """Where an export is: a URL at a storage host, or the bytes themselves (picture zips).
+
+    `format` is one of `NATIVE_FORMATS`.
+    """
+
+    uid: str
+    format: str
+    url: SignedURL | None = None
+    content: bytes | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ExportStatus:
+    """One answer about the export slot of a uid; `url` is there once `state` is "success"."""
+
+    uid: str
+    state: str
+    url: SignedURL | None = None
+    detail: str = ""
+    trace_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """A step of one document, given to the progress callback in the thread that does the work.
+
+    Attributes:
+        stage: "check", "upload", "parse", "export", "download" or "publish".
+        done, total: bytes for upload and download, percent for parse, 0 and 1 else; total None where unknown.
+        source: the input's name.
+        uid: the service's id, once there is one.
+        format: the format in work, for export and download.
+    """
+
+    stage: Literal["check", "upload", "parse", "export", "download", "publish"]
+    done: int
+    total: int | None
+    source: str
+    uid: str | None = None
+    format: str | None = None
+
+
+ProgressCallback = Callable[[Progress], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A converted document.
+
+    Attributes:
+        source: the input's name.
+        uid: the service's id of the parse: good for 24 hours.
+        pages: the parse result, in order.
+        files: format to the file published; empty with `out=None`.
+        contents: relative name to bytes, pictures included; filled with `out=None` only.
+        skipped: formats whose file was there already and was left as it was (`overwrite` was not given).
+        warnings: what is odd in the result, such as a picture that the Markdown names and the archive lacks.
+        failures: format to the error of a derived format whose exporter failed; native formats raise.
+    """
+
+    source: str
+    uid: str
+    pages: tuple[Page, ...] = field(repr=False)
+    files: Mapping[str, Path] = field(default_factory=dict)
+    contents: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+    skipped: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    failures: Mapping[str, Exception] = field(default_factory=dict)
+
+    @property
+    def markdown(self) -> str:
+        """The pages' Markdown joined by blank lines; picture links as in `pages`, not those of the md file."""
+        return "\n\n".join(page.md for page in self.pages)
+
+    def __repr__(self) -> str:
+        return f"Document(source={self.source!r}, uid={self.uid!r}, pages={len(self.pages)}, files={list(self.files)})"
