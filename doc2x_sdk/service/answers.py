@@ -1,0 +1,178 @@
+"""From an HTTP answer to the service's data, or to an exception: the one place where the two are told apart."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, NoReturn, cast
+
+from doc2x_sdk.config import APIKey
+from doc2x_sdk.errors import (
+    AuthError,
+    Doc2XError,
+    FileError,
+    NetworkError,
+    PagesLimitExceeded,
+    ProtocolError,
+    QuotaExceeded,
+    RateLimit,
+    TaskFailed,
+)
+
+__all__ = ["LIMIT_CODES", "NOT_FOUND", "Answer", "data_of", "error_from_answer", "error_from_code"]
+
+EXCERPT = 200  # characters of an answer that an error quotes
+NOT_FOUND = "parse_status_not_found"
+LIMIT_CODES = frozenset({"parse_task_limit_exceeded", "parse_concurrency_limit"})
+"""The service is full: the same step is asked again later (Doc2X API v2, codes)."""
+
+CODES: Mapping[str, tuple[type[Doc2XError], str, str]] = {
+    "parse_task_limit_exceeded": (RateLimit, "Too many documents are in work on this account", ""),
+    "parse_concurrency_limit": (RateLimit, "Too many pages are in work on this account", ""),
+    "parse_create_task_error": (TaskFailed, "The service could not start the parse", ""),
+    "parse_error": (TaskFailed, "The service could not parse the document", ""),
+    "internal_error": (TaskFailed, "The service had an internal error", ""),
+    NOT_FOUND: (
+        TaskFailed,
+        "The service does not know this uid, or no longer: results are kept for 24 hours",
+        "Check the uid; after 24 hours the document has to be parsed again.",
+    ),
+    "parse_quota_limit": (QuotaExceeded, "No pages are left on this account", ""),
+    "parse_file_too_large": (FileError, "The service says that the file is too large", "Split it, or compress it."),
+    "parse_page_limit_exceeded": (PagesLimitExceeded, "The document has too many pages for one parse", ""),
+    "parse_file_page_limit": (PagesLimitExceeded, "The document has too many pages for one parse", ""),
+    "parse_file_not_pdf": (FileError, "The service says that the file is not a PDF", "Print it to PDF anew."),
+    "parse_pdf_invalid": (FileError, "The service could not read the PDF", "Print it to PDF anew."),
+    "parse_file_invalid": (FileError, "The service could not read the file", "Print it to PDF anew."),
+    "parse_file_not_image": (FileError, "The service says that the file is not a JPEG or PNG picture", "Convert it."),
+    "parse_file_lock": (
+        TaskFailed,
+        "The service has locked this file after repeated failures",
+        "Wait a day, or print the document to a new PDF.",
+    ),
+    "parse_timeout": (TaskFailed, "The parse took the service more than 15 minutes", "Split the document."),
+    "unauthorized": (AuthError, "The service refused the key", ""),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A whole answer: status, headers, and a body already held to its size limit."""
+
+    status: int
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
+    key: APIKey | None = field(default=None, repr=False)
+    retry_after: float | None = None
+
+    @property
+    def trace_id(self) -> str | None:
+        """The trace id that the service's support asks for."""
+        value = self.headers.get("trace-id") or self.headers.get("x-trace-id")
+        return re.sub(r"[^\x21-\x7e]", "", value)[:128] or None if value else None
+
+    def excerpt(self) -> str:
+        """Return the body's first 200 characters as one line, without the key and without query strings."""
+        text = self.body[: EXCERPT * 20].decode("utf-8", "replace")
+        if self.key is not None:
+            text = text.replace(self.key.reveal(), "***")
+        text = re.sub(r"(https?:[^\s?\"'<>]*)\?[^\s\"'<>]*", r"\1?...", text)
+        text = re.sub(r"(?i)((?:signature|token|accesskeyid|credential)\W{1,3})[\w%+/=.-]+", r"\1...", text)
+        return " ".join("".join(c if c.isprintable() else " " for c in text).split())[:EXCERPT]
+
+    def is_envelope(self) -> bool:
+        """Tell whether the body is the service's JSON object with a code."""
+        envelope = envelope_of(self)
+        return envelope is not None and isinstance(envelope.get("code"), str)
+
+
+def reject_constant(name: str) -> NoReturn:
+    """Refuse NaN and the infinities, which are not JSON."""
+    raise ValueError(name)
+
+
+def envelope_of(answer: Answer) -> Mapping[str, Any] | None:
+    """Return the JSON object of an answer; None when the body is not one."""
+    try:
+        value = json.loads(answer.body, parse_constant=reject_constant)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def data_of(answer: Answer, what: str, *, uid: str | None = None) -> Mapping[str, Any]:
+    """Return the `data` of a successful answer.
+
+    Args:
+        answer: the answer.
+        what: what was asked for, as the subject of an error message.
+        uid: the parse that it was about.
+
+    Raises:
+        Doc2XError: by HTTP status and the service's code, see `error_from_answer`.
+        ProtocolError: not the service's JSON, or success without an object in `data`.
+    """
+    envelope = envelope_of(answer) if 200 <= answer.status < 300 else None
+    if envelope is None or envelope.get("code") not in ("success", "ok"):
+        raise error_from_answer(answer, what, uid=uid)
+    data = envelope.get("data")
+    if not isinstance(data, dict):
+        raise ProtocolError(
+            f"{what}: the answer has no data: {answer.excerpt()!r}",
+            uid=uid,
+            trace_id=answer.trace_id,
+            status=answer.status,
+        )
+    return cast("Mapping[str, Any]", data)
+
+
+def error_from_answer(answer: Answer, what: str, *, uid: str | None = None) -> Doc2XError:
+    """Turn an answer that is not a success into the error that the caller should see; nothing is raised here."""
+    envelope = envelope_of(answer)
+    code = envelope.get("code") if envelope else None
+    if isinstance(code, str) and code not in ("success", "ok"):
+        message = envelope.get("msg") if envelope else None
+        error = error_from_code(code, str(message or ""), what)
+        if type(error) is Doc2XError:
+            error = error_from_status(answer, what, code) or error
+    else:
+        error = error_from_status(answer, what, None) or ProtocolError(
+            f"{what}: the answer is not the service's JSON: {answer.excerpt()!r}"
+        )
+    error.status, error.trace_id = answer.status, answer.trace_id
+    if isinstance(error, RateLimit):
+        error.retry_after = answer.retry_after
+    return error.about(uid=uid)
+
+
+def error_from_code(code: str, message: str, what: str) -> Doc2XError:
+    """Build the error of one of the service's codes; an unknown code gives a plain `Doc2XError` that carries it."""
+    message = " ".join(message.split())[:EXCERPT]
+    known = CODES.get(code)
+    if known is None:
+        return Doc2XError(f"{what}: the service answered {code!r}: {message!r}", code=code[:100])
+    kind, text, advice = known
+    told = f"{text} ({message})" if message and message not in (code, "success") else text
+    return kind(told, code=code, advice=advice or kind.advice_by_default)
+
+
+def error_from_status(answer: Answer, what: str, code: str | None) -> Doc2XError | None:
+    """Build the error of an HTTP status; None for one that says nothing by itself."""
+    status, told = answer.status, answer.excerpt()
+    error: Doc2XError | None = None
+    if status in (401, 403):
+        error = AuthError(f"{what}: the service refused the key: {told!r}", code=code)
+    elif status == 429:
+        error = RateLimit(f"{what}: too many requests", code=code)
+    elif status == 413:
+        error = FileError(f"{what}: the service says that the file is too large", code=code)
+    elif status >= 500:
+        advice = "Wait a little and run it again; if it goes on, report the trace id to the service."
+        error = NetworkError(f"{what}: the service is in trouble: {told!r}", code=code, sent="all", advice=advice)
+    elif status >= 400:
+        error = Doc2XError(f"{what}: the service refused the request: {told!r}", code=code)
+    elif status >= 300:
+        error = ProtocolError(f"{what}: the answer is a redirect; it is not followed, since the key would travel on")
+    return error

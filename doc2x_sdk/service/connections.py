@@ -1,0 +1,185 @@
+"""Connections that keep a call's deadline, and the adapter that gives each call its own retry engine.
+
+A socket timeout bounds one read, so a server that sends a byte now and then is never timed out by it. Here each read
+and each write gets what is left of the call, header lines included.
+"""
+
+from __future__ import annotations
+
+import functools
+import http.client
+import io
+import logging
+import socket
+from typing import Any, cast
+
+from requests.adapters import HTTPAdapter
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.poolmanager import PoolManager, ProxyManager
+
+from doc2x_sdk.service.retry import Call, CallRetry, current_call
+
+__all__ = ["UPLOAD_BLOCK", "CallAdapter"]
+
+UPLOAD_BLOCK = 256 * 1024  # bytes of a body read and written at a time
+
+
+class QuietURLs(logging.Filter):
+    """Takes query strings out of urllib3's own log lines while one of our calls is under way: some are permissions."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Rewrite the record in place; every record passes."""
+        if current_call.get() is not None and isinstance(record.args, tuple):
+            record.args = tuple(self.bare(argument) for argument in record.args)
+        return True
+
+    @staticmethod
+    def bare(argument: object) -> object:
+        """Cut a text at its query; an exception or retry object may quote a URL, so only its kind is told."""
+        if isinstance(argument, str):
+            return argument.partition("?")[0]
+        return argument if isinstance(argument, int) or argument is None else type(argument).__name__
+
+
+for _name in ("urllib3.connectionpool", "urllib3.util.retry"):
+    logging.getLogger(_name).addFilter(QuietURLs())
+
+
+class BoundedReader(io.RawIOBase):
+    """The receiving side of a socket, where each read gets what the call has left."""
+
+    def __init__(self, sock: socket.socket, call: Call) -> None:
+        super().__init__()
+        self._sock = sock
+        self._call = call
+        self._raw = cast(io.RawIOBase, sock.makefile("rb", buffering=0))
+
+    def readable(self) -> bool:
+        """Return True."""
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        """Read what has come, waiting no longer than the call may."""
+        self._sock.settimeout(self._call.patience())
+        return self._raw.readinto(buffer)
+
+    def close(self) -> None:
+        """Let go of the socket."""
+        self._raw.close()
+        super().close()
+
+
+class BoundedSource:
+    """Stands for the socket where http.client opens its reader."""
+
+    def __init__(self, sock: socket.socket, call: Call) -> None:
+        self._sock = sock
+        self._call = call
+
+    def makefile(self, mode: str) -> io.BufferedReader:
+        """Return the bounded reader, buffered; http.client only asks for "rb"."""
+        if mode != "rb":
+            raise ValueError(mode)
+        return io.BufferedReader(BoundedReader(self._sock, self._call))
+
+
+def bounded_response(call: Call, sock: socket.socket, **options: Any) -> http.client.HTTPResponse:
+    """Build http.client's response upon a bounded reader."""
+    return http.client.HTTPResponse(cast(socket.socket, BoundedSource(sock, call)), **options)
+
+
+class BoundedHTTPConnection(HTTPConnection):
+    """A plain connection that counts body bytes and keeps the call's deadline in both directions."""
+
+    _call: Call | None = None
+    _in_body = False
+
+    def connect(self) -> None:
+        """Connect within the connect timeout and what the call has left."""
+        call = current_call.get()
+        if call is not None and isinstance(self.timeout, int | float):
+            self.timeout = min(self.timeout, call.patience())
+        super().connect()
+
+    def putrequest(self, method: str, url: str, skip_host: bool = False, skip_accept_encoding: bool = False) -> None:
+        """Begin an attempt of the current call."""
+        self._call = current_call.get()
+        self._in_body = False
+        if self._call is not None:
+            self._call.begin_attempt()
+            self.response_class = functools.partial(bounded_response, self._call)  # type: ignore[assignment]
+        super().putrequest(method, url, skip_host, skip_accept_encoding)
+
+    def endheaders(self, message_body: Any = None, *, encode_chunked: bool = False) -> None:
+        """Send the head; what follows is body."""
+        super().endheaders(message_body, encode_chunked=encode_chunked)
+        self._in_body = True
+
+    def send(self, data: Any) -> None:
+        """Send a block; a connection that takes no byte for the call's patience is given up."""
+        if self._call is not None:
+            if self.sock is not None:
+                self.sock.settimeout(self._call.patience())
+            if self._in_body:
+                self._call.count_body(len(data))
+        super().send(data)
+
+
+class BoundedHTTPSConnection(BoundedHTTPConnection, HTTPSConnection):
+    """The same over TLS."""
+
+
+class BoundedHTTPPool(HTTPConnectionPool):
+    """A pool of plain connections."""
+
+    ConnectionCls = BoundedHTTPConnection
+
+
+class BoundedHTTPSPool(HTTPSConnectionPool):
+    """A pool of TLS connections."""
+
+    ConnectionCls = BoundedHTTPSConnection
+
+
+POOLS = {"http": BoundedHTTPPool, "https": BoundedHTTPSPool}
+
+
+class CallAdapter(HTTPAdapter):
+    """requests' adapter with bounded connections and one retry engine a call.
+
+    requests takes the engine from the adapter, not from the call; `max_retries` therefore answers for the call that
+    this thread is sending.
+    """
+
+    def __init__(self, *, connections: int) -> None:
+        super().__init__(pool_connections=8, pool_maxsize=connections, pool_block=False)
+
+    @property
+    def max_retries(self) -> CallRetry:
+        """The retry engine of the current call."""
+        call = current_call.get()
+        if call is None:
+            msg = "the adapter is used through Transport only"
+            raise RuntimeError(msg)
+        return call.engine or CallRetry.for_call(call)
+
+    @max_retries.setter
+    def max_retries(self, value: object) -> None:
+        """Take no notice of the engine that the base class makes for all calls."""
+
+    def init_poolmanager(self, connections: int, maxsize: int, block: bool = False, **options: Any) -> None:
+        """Build the pools with bounded connections and large upload blocks."""
+        self._pool_connections = connections
+        self._pool_maxsize = maxsize
+        self._pool_block = block
+        self.poolmanager = PoolManager(
+            num_pools=connections, maxsize=maxsize, block=block, blocksize=UPLOAD_BLOCK, **options
+        )
+        self.poolmanager.pool_classes_by_scheme = POOLS
+
+    def proxy_manager_for(self, proxy: str, **options: Any) -> ProxyManager:
+        """Build the pools that go through a proxy, bounded as well."""
+        manager = cast(ProxyManager, super().proxy_manager_for(proxy, blocksize=UPLOAD_BLOCK, **options))
+        manager.pool_classes_by_scheme = POOLS
+        return manager

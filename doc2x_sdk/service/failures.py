@@ -1,0 +1,64 @@
+"""From a library's exception to our own, by its kind: the libraries' words quote URLs, and those may be signed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import requests
+import urllib3
+from urllib3.util import parse_url
+
+from doc2x_sdk.errors import DeadlineExceeded, NetworkError
+from doc2x_sdk.service.retry import Call
+
+__all__ = ["LIBRARY_ERRORS", "failure_from"]
+
+LIBRARY_ERRORS = (requests.RequestException, urllib3.exceptions.HTTPError, OSError)
+
+
+def failure_from(error: Exception, call: Call, what: str, request: requests.PreparedRequest) -> NetworkError:
+    """Say what broke, by its kind: the libraries' own words quote URLs, which may be signed."""
+    host = parse_url(request.url or "").host or "the host"
+    kind = DeadlineExceeded if call.deadline.passed() else NetworkError
+    told, advice = f"{reason_of(error)} ({host}, {call.attempts} attempts)", kind.advice_by_default
+    if kind is DeadlineExceeded:
+        told = f"no complete answer within the time limit: {told}"
+    if isinstance(error, requests.exceptions.SSLError):
+        advice = "Behind a proxy that replaces certificates, name its CA file in REQUESTS_CA_BUNDLE."
+    return kind(f"{what}: {told}", sent=call.how_much_sent(), advice=advice)
+
+
+def reason_of(error: BaseException) -> str:
+    """Name the kind of a library's error in a few words."""
+    chain = list(causes(error))
+    kinds: tuple[tuple[type[BaseException], str], ...] = (
+        (urllib3.exceptions.SSLError, "the certificate or the TLS connection was not accepted"),
+        (urllib3.exceptions.NameResolutionError, "the host's name is not known"),
+        (ConnectionRefusedError, "the connection was refused"),
+        (urllib3.exceptions.ProxyError, "the proxy can't be used"),
+        (requests.exceptions.InvalidProxyURL, "the proxy's URL is not one"),
+        (urllib3.exceptions.ConnectTimeoutError, "no connection in time"),
+        (urllib3.exceptions.ReadTimeoutError, "no answer in time"),
+        (TimeoutError, "the connection stood still"),
+        (urllib3.exceptions.DecodeError, "the answer could not be decompressed"),
+        (urllib3.exceptions.IncompleteRead, "the answer broke off"),
+        (ConnectionError, "the connection was reset"),
+        (urllib3.exceptions.NewConnectionError, "no connection"),
+    )
+    for kind, text in kinds:
+        if any(isinstance(each, kind) for each in chain):
+            return text
+    return "the connection broke"
+
+
+def causes(error: BaseException) -> Iterator[BaseException]:
+    """Yield an error and those that it wraps."""
+    seen: set[int] = set()
+    waiting: list[object] = [error]
+    while waiting:
+        each = waiting.pop()
+        if not isinstance(each, BaseException) or id(each) in seen:
+            continue
+        seen.add(id(each))
+        yield each
+        waiting += [*each.args, getattr(each, "reason", None), each.__cause__, each.__context__]

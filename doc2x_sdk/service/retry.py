@@ -1,0 +1,245 @@
+"""Which request may be sent again, when, and how often: `urllib3.Retry` with a deadline, a budget and a memory.
+
+A `Call` is one request with all its attempts. It knows how much of the body left this machine in each attempt, which
+decides whether the request may go out again (see `Resend`), and it carries the deadline that attempts and pauses share.
+"""
+
+from __future__ import annotations
+
+import enum
+import threading
+from collections.abc import Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+from types import TracebackType
+from typing import Any, Self
+
+from urllib3.connectionpool import ConnectionPool
+from urllib3.exceptions import MaxRetryError, ResponseError, SSLError
+from urllib3.response import BaseHTTPResponse
+from urllib3.util.retry import Retry
+
+from doc2x_sdk.clock import Clock, Deadline
+
+__all__ = ["ANY_FAILURE", "Call", "CallRetry", "Resend", "RetryBudget", "current_call", "retry_after_seconds"]
+
+BACKOFF_FIRST = 0.5  # seconds before the second attempt; doubles with each one
+BACKOFF_MOST = 8.0
+DRAINED_BYTES = 64 * 1024  # a longer error body is not read to its end just to keep the connection
+
+ANY_FAILURE = frozenset({429, 500, 502, 503, 504})
+"""HTTP statuses after which a request that costs nothing is sent again."""
+
+
+class Resend(enum.Enum):
+    """When a request whose answer did not come may be sent again."""
+
+    ALWAYS = "always"
+    """It costs nothing: any GET, preupload, token refresh."""
+    UNTIL_WHOLE = "until the whole body was sent"
+    """The presigned PUT: one that broke off is no object; after a whole one the status decides."""
+    BEFORE_BODY = "before a byte of the body was sent"
+    """Paid steps without a uid, and the export call, whose result is asked first."""
+
+
+class RetryBudget:
+    """A token bucket that all calls of a client share, so that a service in trouble is not flooded by retries.
+
+    It holds 500 tokens; a retry takes 5, an answered call gives 1 back: over time at most one retry for five answers.
+    """
+
+    CAPACITY = 500
+    COST = 5
+
+    def __init__(self) -> None:
+        self._tokens = self.CAPACITY
+        self._lock = threading.Lock()
+
+    def take(self) -> bool:
+        """Take one retry's worth; False when the bucket has too little."""
+        with self._lock:
+            if self._tokens < self.COST:
+                return False
+            self._tokens -= self.COST
+            return True
+
+    def give(self) -> None:
+        """Return one token after an answered call."""
+        with self._lock:
+            self._tokens = min(self.CAPACITY, self._tokens + 1)
+
+
+@dataclass(slots=True)
+class Call:
+    """One request with its attempts.
+
+    Attributes:
+        deadline: attempts, pauses and the reading of the answer end before it.
+        silence: seconds without a byte, in either direction, after which an attempt is given up.
+        resend: what may be sent again after a failure without an answer.
+        statuses: HTTP statuses that are tried again.
+        retries: attempts after the first.
+        body_length: bytes of the body, 0 without one.
+        sent: bytes of the body handed to the socket in the present attempt.
+        ever_sent: the most that any attempt handed over.
+        engine: the retry engine as far as it has come; None before the first attempt.
+    """
+
+    deadline: Deadline
+    silence: float
+    resend: Resend
+    statuses: frozenset[int]
+    retries: int
+    clock: Clock
+    budget: RetryBudget
+    body_length: int = 0
+    sent: int = 0
+    ever_sent: int = 0
+    attempts: int = 0
+    engine: CallRetry | None = field(default=None, repr=False)
+
+    def begin_attempt(self) -> None:
+        """Count an attempt: its request line is about to leave."""
+        self.attempts += 1
+        self.sent = 0
+
+    def count_body(self, length: int) -> None:
+        """Count body bytes before they are handed to the socket: a failed write may still have sent some."""
+        self.sent += length
+        self.ever_sent = max(self.ever_sent, self.sent)
+
+    def patience(self) -> float:
+        """Return the seconds that the next read or write may take; raises `TimeoutError` past the deadline."""
+        left = self.deadline.left()
+        if left <= 0:
+            msg = "the call's deadline has passed"
+            raise TimeoutError(msg)
+        return min(self.silence, left)
+
+    def how_much_sent(self) -> str:
+        """Say how much of the body left in the last attempt: "nothing", "part" or "all"."""
+        if self.sent == 0:
+            return "nothing"
+        return "all" if self.sent >= self.body_length else "part"
+
+    def may_send_again(self, error: Exception) -> bool:
+        """Tell whether a request that failed without an answer may go out again."""
+        if isinstance(error, SSLError) or isinstance(getattr(error, "original_error", None), SSLError):
+            return False
+        if self.resend is Resend.ALWAYS:
+            return True
+        if self.resend is Resend.UNTIL_WHOLE:
+            return self.how_much_sent() != "all"
+        return self.ever_sent == 0
+
+    def pause(self, headers: Mapping[str, str] | None, attempt: int) -> float | None:
+        """Return the seconds to wait before the next attempt, or None when it would pass the deadline or the budget.
+
+        The service's Retry-After counts where it can be used; otherwise the pause doubles up to 8 s, and chance takes
+        away up to half of it, so that clients which failed together don't return together.
+        """
+        asked = retry_after_seconds(headers, self.clock) if headers is not None else None
+        backoff = min(BACKOFF_MOST, BACKOFF_FIRST * 2 ** (attempt - 1)) * self.clock.uniform(0.5, 1.0)
+        wait = backoff if asked is None else asked + self.clock.uniform(0.0, 0.1)
+        if wait >= self.deadline.left() or not self.budget.take():
+            return None
+        return wait
+
+
+current_call: ContextVar[Call | None] = ContextVar("doc2x_current_call", default=None)
+"""The call that this thread is sending; connections and the retry engine read it."""
+
+
+def retry_after_seconds(headers: Mapping[str, str], clock: Clock) -> float | None:
+    """Return the seconds that a Retry-After header asks for; None without one that can be trusted.
+
+    A date is measured against the answer's own Date header, so that a wrong clock here does not matter.
+    """
+    value = (headers.get("Retry-After") or "").strip()
+    if value.isascii() and value.isdigit():
+        return float(value) if len(value) <= 9 else None
+    moment = http_date(value)
+    if moment is None:
+        return None
+    sent = http_date(headers.get("Date") or "")
+    seconds = moment - (clock.now() if sent is None else sent)
+    return seconds if 0 <= seconds < 1e9 else None
+
+
+def http_date(value: str) -> float | None:
+    """Return an HTTP date as seconds since 1970; None when it is not one."""
+    try:
+        moment = parsedate_to_datetime(value)
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    except (TypeError, ValueError, OverflowError, IndexError):
+        return None
+
+
+class CallRetry(Retry):
+    """urllib3's retry engine, led by the `Call`.
+
+    It adds what the engine lacks: the body's progress decides about a resend, pauses end before the deadline, the last
+    answer is kept instead of turned into an error, and all retries of a client draw on one budget.
+    """
+
+    call: Call
+    next_pause: float
+
+    @classmethod
+    def for_call(cls, call: Call) -> Self:
+        """Build the engine for one call."""
+        engine = cls(
+            total=call.retries,
+            redirect=0,
+            allowed_methods=None,
+            raise_on_status=False,
+            respect_retry_after_header=False,
+        )
+        engine.call = call
+        engine.next_pause = 0.0
+        return engine
+
+    def new(self, **kw: Any) -> Self:
+        """Copy with other counters; the call goes along."""
+        engine = super().new(**kw)
+        engine.call = self.call
+        engine.next_pause = 0.0
+        return engine
+
+    def is_retry(self, method: str, status_code: int, has_retry_after: bool = False) -> bool:  # noqa: ARG002 - urllib3's
+        """Tell whether an answer with this status is tried again."""
+        return status_code in self.call.statuses
+
+    def increment(
+        self,
+        method: str | None = None,
+        url: str | None = None,
+        response: BaseHTTPResponse | None = None,
+        error: Exception | None = None,
+        _pool: ConnectionPool | None = None,
+        _stacktrace: TracebackType | None = None,
+    ) -> Self:
+        """Take one attempt away and fix the pause before the next; raise when there must not be one."""
+        if error is not None and not self.call.may_send_again(error):
+            raise error
+        engine = super().increment(method, url, response, error, _pool, _stacktrace)
+        pause = self.call.pause(response.headers if response is not None else None, len(engine.history))
+        if pause is None:
+            reason = error or ResponseError("no time or no budget for another attempt")
+            raise MaxRetryError(_pool, url, reason)  # type: ignore[arg-type] # urllib3 allows None at run time
+        if response is not None and not 0 <= int_or(response.headers.get("Content-Length"), -1) <= DRAINED_BYTES:
+            response.close()
+        engine.next_pause = pause
+        self.call.engine = engine
+        return engine
+
+    def sleep(self, response: BaseHTTPResponse | None = None) -> None:  # noqa: ARG002 - urllib3's signature
+        """Wait the pause that `increment` fixed."""
+        self.call.clock.sleep(self.next_pause)
+
+
+def int_or(value: str | None, default: int) -> int:
+    """Return a header's number, or the default when it is none."""
+    return int(value) if value is not None and value.isascii() and value.isdigit() and len(value) < 19 else default

@@ -1,0 +1,347 @@
+"""The only place that builds a `requests.Session`: one for the API's origin, a bare one for storage hosts.
+
+The key goes out through an auth object on API calls alone; it is in no session header, so no redirect, storage host
+or .netrc entry can take or replace it. Failures leave here as our own errors, raised outside the handlers that caught
+the library's, so that no traceback leads into frames which hold the key or a signed URL.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from http.cookiejar import DefaultCookiePolicy
+from pathlib import Path
+from typing import Any, NoReturn, Protocol, cast
+
+import requests
+import urllib3
+from requests.auth import AuthBase
+from requests.cookies import RequestsCookieJar
+from requests.utils import get_environ_proxies
+from urllib3.util import parse_url
+
+from doc2x_sdk.clock import Clock, Deadline
+from doc2x_sdk.config import APIKey, Settings, is_loopback
+from doc2x_sdk.errors import ConfigError, Doc2XError, ResponseTooLarge, UnsafeURL
+from doc2x_sdk.models import SignedURL
+from doc2x_sdk.service.answers import Answer
+from doc2x_sdk.service.connections import CallAdapter
+from doc2x_sdk.service.failures import LIBRARY_ERRORS, failure_from
+from doc2x_sdk.service.retry import (
+    ANY_FAILURE,
+    Call,
+    CallRetry,
+    Resend,
+    RetryBudget,
+    current_call,
+    retry_after_seconds,
+)
+from doc2x_sdk.service.storage import check_storage_url
+from doc2x_sdk.version import __version__
+
+__all__ = ["Body", "Transport"]
+
+READ_BLOCK = 64 * 1024
+ERROR_BODY = 64 * 1024  # bytes kept of a storage host's error page
+CA_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
+
+
+class Body(Protocol):
+    """A request body that can be read again from its start: its length is known before it is sent."""
+
+    def __len__(self) -> int: ...
+    def read(self, size: int = -1, /) -> bytes:
+        """Return the next bytes."""
+
+    def seek(self, position: int, /) -> int:
+        """Go to a position."""
+
+    def tell(self) -> int:
+        """Return the position."""
+
+
+class Masked(str):
+    """A header value that does not show itself where headers are printed."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "'***'"
+
+
+class Bearer(AuthBase):
+    """Puts `Authorization: Bearer ...` on one request."""
+
+    def __init__(self, token: APIKey) -> None:
+        self._token = token
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        """Add the header to the prepared request."""
+        request.headers["Authorization"] = Masked(f"Bearer {self._token.reveal()}")
+        return request
+
+
+def build_session(connections: int) -> requests.Session:
+    """Build a session without cookies, without the environment's .netrc, and with our adapter."""
+    session = requests.Session()
+    session.trust_env = False
+    jar = RequestsCookieJar()
+    jar.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+    session.cookies = jar
+    session.headers["User-Agent"] = f"doc2x-sdk/{__version__} {requests.utils.default_user_agent()}"
+    adapter = CallAdapter(connections=connections)
+    session.mount("https://", adapter)
+    session.mount("http://", adapter)
+    return session
+
+
+def find_ca_bundle(environ: Mapping[str, str]) -> str | bool:
+    """Return the CA file or folder that the environment names; True for the built-in list.
+
+    Raises `ConfigError` when it names one that is not there: certificates are never left unchecked.
+    """
+    for variable in CA_VARIABLES:
+        value = environ.get(variable)
+        if value:
+            if not Path(value).exists():
+                raise ConfigError(
+                    f"{variable} names a CA file that is not there: {value}", advice="Correct or unset the variable."
+                )
+            return value
+    return True
+
+
+class Transport:
+    """Sends requests for one account at one origin. Safe to use from many threads."""
+
+    def __init__(
+        self,
+        base_url: str,
+        settings: Settings,
+        key: APIKey | None,
+        *,
+        clock: Clock | None = None,
+        environ: Mapping[str, str] | None = None,
+    ) -> None:
+        self.base_url = base_url.rstrip("/")
+        self.settings = settings
+        self.clock = clock or Clock()
+        self.on_loopback = is_loopback(parse_url(self.base_url).host)
+        self._key = key
+        self._budget = RetryBudget()
+        self._verify = find_ca_bundle(os.environ if environ is None else environ)
+        self._api = build_session(settings.connections)
+        self._storage = build_session(settings.connections)
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._api.close()
+        self._storage.close()
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        what: str,
+        *,
+        resend: Resend,
+        statuses: frozenset[int] = ANY_FAILURE,
+        params: Mapping[str, str] | None = None,
+        json: Mapping[str, Any] | None = None,
+        body: Body | bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        deadline: Deadline | None = None,
+        token: APIKey | None = None,
+    ) -> Answer:
+        """Send one API call and return its whole answer, whatever its status; redirects are not followed.
+
+        Args:
+            method: the HTTP method.
+            path: below the origin, from its slash.
+            what: what is asked for, as the subject of an error message.
+            resend: when it may go out again without an answer.
+            statuses: HTTP statuses after which it goes out again.
+            params: the query.
+            json: a JSON body.
+            body: a raw body; its upload is bounded by silence only, not by the call's deadline.
+            headers: more headers.
+            deadline: an earlier end than `call_timeout` from now.
+            token: instead of the account's key.
+
+        Raises:
+            NetworkError: no answer came within the retries; `sent` says how much of the body had left.
+            DeadlineExceeded: the time ran out first.
+            ResponseTooLarge: the answer is over `max_answer_bytes`.
+        """
+        bearer = token or self._key
+        if bearer is None:
+            raise no_key()
+        limit = None if body is not None else self.settings.call_timeout
+        request = requests.Request(
+            method, self.base_url + path, params=params, json=json, data=body, headers=headers, auth=Bearer(bearer)
+        )
+        prepared = self._api.prepare_request(request)
+        call = self._call(prepared, resend, statuses, (deadline or self.clock.deadline(None)).earlier(limit))
+        return self._whole(self._api, prepared, call, what, limit=self.settings.max_answer_bytes, key=bearer)
+
+    def put(self, url: SignedURL, body: Body, what: str) -> Answer:
+        """Send a body to a presigned URL: no Authorization, no cookies, no redirects.
+
+        Raises:
+            UnsafeURL: before anything is sent, for a link that must not be followed.
+            NetworkError: no answer; with `sent` = "all" the object may have been stored.
+        """
+        prepared = self._storage_request("PUT", url, data=body, headers={"Accept-Encoding": "identity"})
+        call = self._call(prepared, Resend.UNTIL_WHOLE, ANY_FAILURE, self.clock.deadline(None))
+        return self._whole(self._storage, prepared, call, what, limit=ERROR_BODY, key=None, cut=True)
+
+    @contextmanager
+    def stream(self, url: SignedURL, what: str) -> Iterator[requests.Response]:
+        """Open a download; the body is read from `response.raw` and always closed. Redirects are not followed here.
+
+        Raises:
+            UnsafeURL: for a link that must not be followed.
+            NetworkError: no answer, or the body broke off while it was read.
+        """
+        prepared = self._storage_request("GET", url, headers={"Accept-Encoding": "identity"})
+        call = self._call(prepared, Resend.ALWAYS, ANY_FAILURE, self.clock.deadline(None))
+        response = self._send(self._storage, prepared, call, what)
+        failure: Doc2XError | None = None
+        try:
+            yield response
+        except LIBRARY_ERRORS as error:
+            if isinstance(error, OSError) and not isinstance(error, requests.RequestException | TimeoutError):
+                raise  # the reader's own disk, not the network
+            failure = failure_from(error, call, what, prepared)
+        finally:
+            response.close()
+        if failure is not None:
+            raise failure from None
+
+    def _storage_request(self, method: str, url: SignedURL, **options: Any) -> requests.PreparedRequest:
+        check_storage_url(url, self.settings.storage_hosts, loopback=self.on_loopback)
+        prepared: requests.PreparedRequest | None = None
+        with suppress(requests.RequestException):
+            prepared = self._storage.prepare_request(requests.Request(method, url.reveal(), **options))
+        if prepared is None or prepared.url is None:
+            raise UnsafeURL(f"The service gave a link that can't be requested: {url}")
+        check_storage_url(SignedURL(prepared.url), self.settings.storage_hosts, loopback=self.on_loopback)
+        return prepared
+
+    def _call(
+        self, request: requests.PreparedRequest, resend: Resend, statuses: frozenset[int], deadline: Deadline
+    ) -> Call:
+        body = request.body
+        settings = self.settings
+        streamed = body is not None and not isinstance(body, bytes | str)
+        storage = "Authorization" not in request.headers
+        return Call(
+            deadline=deadline,
+            silence=settings.stall_timeout if streamed or storage else settings.read_timeout,
+            resend=resend,
+            statuses=statuses,
+            retries=settings.retries,
+            clock=self.clock,
+            budget=self._budget,
+            body_length=len(body) if body is not None else 0,
+        )
+
+    def _send(
+        self, session: requests.Session, request: requests.PreparedRequest, call: Call, what: str
+    ) -> requests.Response:
+        failure: Doc2XError
+        token = current_call.set(call)
+        try:
+            return session.send(
+                request,
+                stream=True,
+                timeout=(self.settings.connect_timeout, call.silence),
+                verify=self._verify,
+                proxies=proxies_for(request.url or ""),
+                allow_redirects=False,
+            )
+        except LIBRARY_ERRORS as error:
+            failure = failure_from(error, call, what, request)
+        finally:
+            current_call.reset(token)
+        raise failure
+
+    def _whole(
+        self,
+        session: requests.Session,
+        request: requests.PreparedRequest,
+        call: Call,
+        what: str,
+        *,
+        limit: int,
+        key: APIKey | None,
+        cut: bool = False,
+    ) -> Answer:
+        """Send and read to the end; an answer that breaks off is asked for again as far as the call allows."""
+        while True:
+            response = self._send(session, request, call, what)
+            engine = cast(CallRetry, response.raw.retries)
+            failure: Doc2XError | None = None
+            try:
+                body = read_capped(response, limit, what, cut=cut)
+            except LIBRARY_ERRORS as error:
+                failure = failure_from(error, call, what, request)
+                again = next_engine(engine, request, error)
+            finally:
+                response.close()
+            if failure is None:
+                self._budget.give()
+                retry_after = retry_after_seconds(response.headers, self.clock)
+                return Answer(response.status_code, response.headers, body, key, retry_after)
+            if again is None:
+                raise failure
+            again.sleep()
+
+
+def no_key() -> ConfigError:
+    """Build the error of a call without a key: it names both ways out."""
+    return ConfigError(
+        "No API key is set",
+        advice="Set DOC2X_APIKEY or run `doc2x config set-key`; without an account use Doc2X.local() or --local.",
+    )
+
+
+def next_engine(engine: CallRetry, request: requests.PreparedRequest, error: Exception) -> CallRetry | None:
+    """Count a broken answer as a failed attempt; None when there must not be another."""
+    broken = urllib3.exceptions.ProtocolError("The answer broke off.", error)
+    try:
+        return engine.increment(request.method, "", error=broken)
+    except urllib3.exceptions.HTTPError:
+        return None
+
+
+def read_capped(response: requests.Response, limit: int, what: str, *, cut: bool = False) -> bytes:
+    """Read a body's decoded bytes up to a limit.
+
+    With `cut`, what is over the limit is left unread; otherwise it raises `ResponseTooLarge`.
+    """
+    parts: list[bytes] = []
+    room = limit
+    while room >= 0:
+        block = response.raw.read(min(READ_BLOCK, room + 1), decode_content=True)
+        if not block:
+            return b"".join(parts)
+        parts.append(block)
+        room -= len(block)
+    if cut:
+        return b"".join(parts)[:limit]
+    raise ResponseTooLarge(f"{what}: the answer is over {limit} bytes", status=response.status_code)
+
+
+def proxies_for(url: str) -> dict[str, str]:
+    """Return the environment's proxies for a URL; none for loopback."""
+    return {} if is_loopback(parse_url(url).host) else dict(get_environ_proxies(url))
+
+
+def refuse_pickling(self: object) -> NoReturn:
+    """Raise: connections and keys don't travel."""
+    raise TypeError(f"{type(self).__name__} can't be pickled; make a new client where it is needed")
+
+
+Transport.__reduce__ = refuse_pickling  # type: ignore[method-assign]

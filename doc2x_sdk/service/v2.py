@@ -1,0 +1,217 @@
+"""The v2 service: one method an endpoint, a request in and a model out (Doc2X API v2)."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from typing import Any
+
+import requests
+
+from doc2x_sdk.clock import Deadline
+from doc2x_sdk.errors import Doc2XError, NetworkError, OutcomeUnknown, ProtocolError
+from doc2x_sdk.models import (
+    ExportOptions,
+    ExportStatus,
+    ImageResult,
+    ParseOptions,
+    ParseStatus,
+    SignedURL,
+    UploadSlot,
+)
+from doc2x_sdk.service.answers import Answer, data_of, error_from_answer
+from doc2x_sdk.service.readers import check_uid, export_status, pages_of, percent, text_or, zip_of
+from doc2x_sdk.service.retry import Resend
+from doc2x_sdk.service.session import Body, Transport
+from doc2x_sdk.service.storage import link_text
+
+__all__ = ["ServiceV2"]
+
+TO = {"md": "md", "md_dollar": "md", "tex": "tex", "docx": "docx"}
+FILENAME_LIMIT = 50  # characters, Doc2X API v2, convert/parse
+REFUSED_NOT_STORED = frozenset({429})
+
+
+class ServiceV2:
+    """The endpoints of v2. Every method raises what `Transport` and `data_of` raise, besides what it names."""
+
+    generation = "v2"
+
+    def __init__(self, transport: Transport) -> None:
+        self.transport = transport
+
+    def close(self) -> None:
+        """Close all connections."""
+        self.transport.close()
+
+    def preupload(self, options: ParseOptions | None = None) -> UploadSlot:
+        """Get a uid and the URL that takes the file once. It costs nothing and may be repeated."""
+        model = options.model if options else None
+        what = "Asking for an upload"
+        answer = self.transport.call(
+            "POST", "/api/v2/parse/preupload", what, resend=Resend.ALWAYS, json={"model": model} if model else None
+        )
+        data = data_of(answer, what)
+        uid = check_uid(data.get("uid"), what, answer)
+        url = link_text(data.get("url"))
+        if not url:
+            raise ProtocolError(f"{what}: the answer has no URL", uid=uid, trace_id=answer.trace_id)
+        return UploadSlot(uid, SignedURL(url))
+
+    def put(self, slot: UploadSlot, body: Body) -> None:
+        """Send the raw file to the slot: the paid step of a presigned parse.
+
+        Raises:
+            NetworkError: no answer; with `sent` = "all" the file may be stored: ask the status before anything else.
+            Doc2XError: the storage host refused it (403: the URL has expired); nothing was stored.
+        """
+        what = "The upload"
+        answer = self.transport.put(slot.url, body, what)
+        if 200 <= answer.status < 300:
+            return
+        if answer.status == 403:
+            raise Doc2XError(
+                f"{what}: the storage host refused the link, which may have expired: {answer.excerpt()!r}",
+                status=403,
+                uid=slot.uid,
+                advice="Run it again: a new link costs nothing.",
+            )
+        error = error_from_answer(answer, what, uid=slot.uid)
+        raise error
+
+    def upload_direct(self, body: Body) -> str:
+        """Send a PDF of at most 300 MB in one step and return its uid. It is paid without a uid known before.
+
+        Raises:
+            OutcomeUnknown: sent, and no trustworthy answer came.
+        """
+        return self._paid_post("/api/v2/parse/pdf", body, "The upload")
+
+    def upload_image(self, body: Body) -> str:
+        """Send a JPEG or PNG of at most 7 MB for asynchronous layout OCR and return its uid.
+
+        Raises:
+            OutcomeUnknown: sent, and no trustworthy answer came.
+        """
+        return self._paid_post("/api/v2/async/parse/img/layout", body, "The upload of the picture")
+
+    def parse_image(self, body: Body) -> ImageResult:
+        """Send a JPEG or PNG of at most 7 MB and wait for its result in the same answer.
+
+        Raises:
+            OutcomeUnknown: sent, and no trustworthy answer came.
+        """
+        what = "The parse of the picture"
+        answer = self._post_once("/api/v2/parse/img/layout", body, what)
+        data = data_of(answer, what)
+        uid = check_uid(data.get("uid"), what, answer)
+        pages = pages_of(data.get("result"), uid, numbered=False)
+        return ImageResult(uid, pages, zip_of(data, uid), answer.trace_id, data)
+
+    def status(self, uid: str, *, deadline: Deadline | None = None) -> ParseStatus:
+        """Ask how far a PDF's parse is."""
+        return self._status("/api/v2/parse/status", uid, deadline, numbered=True)
+
+    def image_status(self, uid: str, *, deadline: Deadline | None = None) -> ParseStatus:
+        """Ask how far a picture's parse is."""
+        return self._status("/api/v2/parse/img/layout/status", uid, deadline, numbered=False)
+
+    def export(
+        self,
+        uid: str,
+        to: str,
+        options: ExportOptions | None = None,
+        *,
+        filename: str | None = None,
+        deadline: Deadline | None = None,
+    ) -> ExportStatus:
+        """Start an export; it replaces an earlier one of the same uid, so fetch each before the next.
+
+        Args:
+            uid: a parse that succeeded.
+            to: one of `NATIVE_FORMATS`; md_dollar is md with `$` around formulas.
+            options: see `ExportOptions`.
+            filename: of the main file in md and tex archives, without extension; cut to 50 characters.
+            deadline: the end of the wait that this belongs to.
+
+        Raises:
+            NetworkError: no answer; when any of it was `sent`, ask `export_result` before starting it again.
+        """
+        options = options or ExportOptions()
+        request: dict[str, Any] = {
+            "uid": uid,
+            "to": TO[to],
+            "formula_mode": "dollar" if to == "md_dollar" else options.formula,
+        }
+        if filename and to != "docx":
+            request["filename"] = filename[:FILENAME_LIMIT]
+        if options.merge_tables is not None:
+            request["merge_cross_page_forms"] = options.merge_tables
+        if options.formula_level is not None:
+            request["formula_level"] = options.formula_level
+        what = f"The export to {to}"
+        answer = self.transport.call(
+            "POST", "/api/v2/convert/parse", what, resend=Resend.BEFORE_BODY, json=request, deadline=deadline,
+            statuses=REFUSED_NOT_STORED,
+        )  # fmt: skip
+        return export_status(answer, what, uid)
+
+    def export_result(self, uid: str, *, deadline: Deadline | None = None) -> ExportStatus:
+        """Ask for the uid's one export slot; the answer does not say which format is in it."""
+        what = "The result of the export"
+        answer = self.transport.call(
+            "GET", "/api/v2/convert/parse/result", what, resend=Resend.ALWAYS, params={"uid": uid}, deadline=deadline
+        )
+        return export_status(answer, what, uid)
+
+    def stream(self, url: SignedURL, what: str) -> AbstractContextManager[requests.Response]:
+        """Open a result's URL; see `Transport.stream`."""
+        return self.transport.stream(url, what)
+
+    def _status(self, path: str, uid: str, deadline: Deadline | None, *, numbered: bool) -> ParseStatus:
+        what = "The status"
+        answer = self.transport.call("GET", path, what, resend=Resend.ALWAYS, params={"uid": uid}, deadline=deadline)
+        data = data_of(answer, what, uid=uid)
+        state = data.get("status")
+        if not isinstance(state, str) or not state:
+            raise ProtocolError(f"{what}: the answer has no status", uid=uid, trace_id=answer.trace_id)
+        return ParseStatus(
+            uid=uid,
+            state=state,
+            progress=100 if state == "success" else percent(data.get("progress")),
+            pages=pages_of(data.get("result"), uid, numbered=numbered) if state == "success" else (),
+            detail=text_or(data.get("detail")),
+            trace_id=answer.trace_id,
+            convert_zip=zip_of(data, uid) if state == "success" else None,
+            raw=data,
+        )
+
+    def _paid_post(self, path: str, body: Body, what: str) -> str:
+        answer = self._post_once(path, body, what)
+        return check_uid(data_of(answer, what).get("uid"), what, answer)
+
+    def _post_once(self, path: str, body: Body, what: str) -> Answer:
+        """Send a paid step that has no uid yet; it goes out again only while no byte of its body has left."""
+        failure: OutcomeUnknown | None = None
+        try:
+            answer = self.transport.call(
+                "POST",
+                path,
+                what,
+                resend=Resend.BEFORE_BODY,
+                statuses=REFUSED_NOT_STORED,
+                body=body,
+                headers={"Content-Type": "application/octet-stream"},
+            )
+        except NetworkError as error:
+            if error.sent == "nothing":
+                raise
+            failure = OutcomeUnknown(f"{what} was sent, but no answer came: {error.message}")
+        if failure is not None:
+            raise failure
+        if answer.status >= 500 or (200 <= answer.status < 300 and not answer.is_envelope()):
+            raise OutcomeUnknown(
+                f"{what} was sent, but the answer says nothing about it: {answer.excerpt()!r}",
+                status=answer.status,
+                trace_id=answer.trace_id,
+            )
+        return answer
