@@ -1,0 +1,117 @@
+"""Running the engine's functions in worker processes.
+
+A document that crashes a worker breaks the whole pool, so every piece of work that was under way is tried once more,
+alone in a process of its own: only the one that crashes again has failed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable
+from concurrent.futures import BrokenExecutor, Executor, ProcessPoolExecutor
+from multiprocessing.connection import wait
+from typing import Any, Literal, TypeVar
+
+from doc2x_sdk.local.failure import DocumentFailure
+
+__all__ = ["Workers"]
+
+Result = TypeVar("Result")
+Kind = Literal["parse", "ocr"]
+
+STOP_SECONDS = 10.0
+
+
+class Workers:
+    """The pools of a server, made when they are first needed; or the executor that was handed in, which stays open.
+
+    OCR has a pool of its own, since each of its processes holds about 1 GB of models.
+    """
+
+    def __init__(self, parse: int, ocr: int, executor: Executor | None = None) -> None:
+        self._sizes: dict[Kind, int] = {"parse": parse, "ocr": ocr}
+        self._given = executor
+        self._pools: dict[Kind, ProcessPoolExecutor] = {}
+        self._alone = asyncio.Lock()
+
+    def warm(self) -> None:
+        """Start the first worker in the background, so that the first document need not wait for its imports."""
+        if self._given is None:
+            self._pool("parse").submit(_import_engine)
+
+    async def run(self, kind: Kind, function: Callable[..., Result], *arguments: Any) -> Result:
+        """Run a function of plain values in a worker.
+
+        Raises:
+            DocumentFailure: what the function raises, or `parse_error` when the worker crashed twice.
+        """
+        pool = self._given or self._pool(kind)
+        try:
+            return await asyncio.wrap_future(pool.submit(function, *arguments))
+        except BrokenExecutor:
+            if self._pools.get(kind) is pool:
+                self._pools.pop(kind).shutdown(wait=False)
+        try:
+            return await self._run_alone(function, *arguments)
+        except BrokenExecutor as error:
+            raise DocumentFailure("parse_error", "the engine crashed on this document, twice") from error
+
+    def close(self) -> None:
+        """End the worker processes; those that are still at work after a while are killed."""
+        pools, self._pools = list(self._pools.values()), {}
+        processes = [process for pool in pools for process in _processes(pool)]
+        for pool in pools:
+            pool.shutdown(wait=False, cancel_futures=True)
+        for process in processes:
+            process.join(STOP_SECONDS)
+            if process.is_alive():
+                process.kill()
+        for pool in pools:
+            pool.shutdown(wait=True)
+
+    def _pool(self, kind: Kind) -> ProcessPoolExecutor:
+        if kind not in self._pools:
+            self._pools[kind] = _new_pool(self._sizes[kind])
+        return self._pools[kind]
+
+    async def _run_alone(self, function: Callable[..., Result], *arguments: Any) -> Result:
+        async with self._alone:
+            if self._given is not None:
+                return await asyncio.wrap_future(self._given.submit(function, *arguments))
+            pool = _new_pool(1)
+            try:
+                return await asyncio.wrap_future(pool.submit(function, *arguments))
+            finally:
+                pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _new_pool(size: int) -> ProcessPoolExecutor:
+    # spawn, on every system: the server has threads, which do not survive a fork
+    return ProcessPoolExecutor(size, mp_context=multiprocessing.get_context("spawn"), initializer=_begin)
+
+
+def _begin() -> None:
+    """Start of a worker: Ctrl-C is the server's matter, and a worker does not outlive its server."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True, name="doc2x-parent").start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os._exit(1)
+
+
+def _import_engine() -> None:
+    import liteparse.parser  # noqa: F401 - the import is the work
+    import pypdfium2  # noqa: F401
+
+
+def _processes(pool: ProcessPoolExecutor) -> list[Any]:
+    # no public way before Python 3.14's kill_workers
+    return list((getattr(pool, "_processes", None) or {}).values())
