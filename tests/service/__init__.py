@@ -1,0 +1,1 @@
+"""Faults of the wire: what the transport and the endpoints do about them."""

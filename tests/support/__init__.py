@@ -1,0 +1,1 @@
+"""Servers, clocks and lists that the tests share."""
