@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hmac
 import secrets
 from collections.abc import Callable
 from dataclasses import asdict, replace
@@ -16,10 +15,12 @@ from starlette.routing import Route
 from doc2x_sdk.local.convert import Convert
 from doc2x_sdk.local.desk import Desk
 from doc2x_sdk.local.jobs import Jobs
+from doc2x_sdk.local.keys import Keys
 from doc2x_sdk.local.links import Links
 from doc2x_sdk.local.settings import ServerSettings, Stats, Tools
 from doc2x_sdk.local.storage import Storage
 from doc2x_sdk.local.store import Store
+from doc2x_sdk.local.v1 import V1
 from doc2x_sdk.local.v2 import V2
 from doc2x_sdk.local.wire import Gate, RateLimiter, Refusal, Signer, envelope, refusal
 from doc2x_sdk.local.work import Workers
@@ -36,22 +37,23 @@ class Application:
         keep = settings.result_hours * 3600
         store = Store(folder, clock, keep)
         self._workers = Workers(settings.workers, settings.ocr_workers, tools.executor)
-        self._jobs = Jobs(settings, store, self._workers, clock)
+        self._jobs = Jobs(settings, tools, store, self._workers)
         links = Links(signer, clock.now, settings.upload_seconds, keep)
         desk = Desk(settings, store, self._jobs, links)
-        self._key = settings.api_key
+        keys = Keys(settings.api_key, signer, clock.now, settings.token_seconds)
         self._convert = Convert(desk)
         self._connections = connections
         routes = [
             *V2(desk).routes(),
             *self._convert.routes(),
             *Storage(desk).routes(),
+            *V1(desk, keys).routes(),
             Route("/_local/stats", self._stats, methods=["GET"]),
         ]
         handlers = {Refusal: refusal, 404: _no_such_path, 405: _no_such_path, Exception: _internal_error}
         inner = Starlette(routes=routes, exception_handlers=handlers)
         rate = RateLimiter(settings.rate_limit, clock.monotonic)
-        self.asgi = Gate(inner, rate=rate, may_enter=self._may_enter)
+        self.asgi = Gate(inner, rate=rate, may_enter=keys.may_enter)
 
     def begin(self) -> None:
         """Start what runs beside the requests."""
@@ -67,9 +69,6 @@ class Application:
         await self._jobs.close()
         await self._convert.close()
         self._workers.close()
-
-    def _may_enter(self, path: str, token: str) -> bool:
-        return bool(token) and (self._key is None or hmac.compare_digest(token.encode(), self._key.encode()))
 
     async def _stats(self, _: Request) -> Response:
         return JSONResponse(asdict(self.stats()))

@@ -18,7 +18,16 @@ from typing import Any
 from doc2x_sdk.local.failure import DocumentFailure
 from doc2x_sdk.local.pages import Box, Crop, Page, build_page
 
-__all__ = ["DPI", "Source", "count_pages", "parse_pages", "read_image", "read_scanned_page", "render"]
+__all__ = [
+    "DPI",
+    "Source",
+    "count_pages",
+    "parse_pages",
+    "picture_as_jpeg",
+    "read_image",
+    "read_scanned_page",
+    "render",
+]
 
 Source = str | bytes
 
@@ -219,12 +228,23 @@ def _normal_picture(source: Source, *, correct: bool) -> tuple[bytes, int, int]:
             if upright is picture and picture.mode in {"RGB", "L"}:
                 return data, picture.width, picture.height
             stream = io.BytesIO()
-            upright.convert("RGB").save(stream, "PNG")
+            _on_white(upright).save(stream, "PNG")
             return stream.getvalue(), upright.width, upright.height
     except UnidentifiedImageError as error:
         raise DocumentFailure("parse_file_not_image", "the file is not a JPEG or PNG picture") from error
     except (OSError, SyntaxError, ValueError) as error:
         raise DocumentFailure("parse_file_invalid", "the picture is broken") from error
+
+
+def _on_white(picture: Any) -> Any:
+    """The picture in RGB; what is transparent becomes white, as on paper."""
+    from PIL import Image
+
+    if not picture.has_transparency_data:
+        return picture.convert("RGB")
+    drawn = picture.convert("RGBA")
+    paper = Image.new("RGBA", drawn.size, "white")
+    return Image.alpha_composite(paper, drawn).convert("RGB")
 
 
 def _head(source: Source) -> bytes:

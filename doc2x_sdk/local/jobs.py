@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Coroutine, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from doc2x_sdk.clock import Clock
 from doc2x_sdk.local import engine, ocr
 from doc2x_sdk.local.failure import DocumentFailure
 from doc2x_sdk.local.pages import Box, Page
-from doc2x_sdk.local.settings import ServerSettings, Stats
+from doc2x_sdk.local.settings import ServerSettings, Stats, Tools
 from doc2x_sdk.local.store import Store, Task
+from doc2x_sdk.local.translation import translate
 from doc2x_sdk.local.work import Workers
 
 __all__ = ["Jobs"]
@@ -30,20 +30,12 @@ DECISION_SECONDS = 5.0
 class Jobs:
     """The parses of a server. Lives in the server's event loop, so what has no `await` in it is atomic."""
 
-    def __init__(
-        self,
-        settings: ServerSettings,
-        store: Store,
-        workers: Workers,
-        clock: Clock,
-        *,
-        translate: Callable[[Task], Coroutine[Any, Any, None]] | None = None,
-    ) -> None:
+    def __init__(self, settings: ServerSettings, tools: Tools, store: Store, workers: Workers) -> None:
         self._settings = settings
         self._store = store
         self._workers = workers
-        self._clock = clock
-        self._translate = translate
+        self._clock = tools.clock
+        self._translator = tools.translator
         self._under_way: dict[str, asyncio.Task[None]] = {}
         self._failures: dict[str, list[float]] = {}
         self.stats = Stats()
@@ -64,6 +56,10 @@ class Jobs:
             if task.state == "processing":
                 task.done = 0
                 self._start(task, self._parse(task))
+            elif task.state == "stored":
+                self._start(task, self._admit(task))
+            elif task.state == "success" and task.translate and task.translation != "success":
+                self._start(task, translate(task, self._translator))
 
     def submit(self, task: Task) -> None:
         """Begin with a task whose bytes are stored."""
@@ -181,8 +177,7 @@ class Jobs:
             self._failed(task, "parse_timeout", f"not parsed within {self._settings.parse_seconds:g} s")
         else:
             task.end("success")
-            if self._translate is not None:
-                await self._translate(task)
+            await translate(task, self._translator)
 
     async def _read_image(self, task: Task) -> None:
         page = await self._workers.run("ocr", _read_image, self._source(task), task.correct)

@@ -148,6 +148,8 @@ class Store:
             except (OSError, ValueError, TypeError):
                 shutil.rmtree(path, ignore_errors=True)  # an upload that broke off, or not a task of this version
                 continue
+            if task.export.get("status") == "processing":
+                task.export = {}  # it ended with the server that was making it
             self._tasks[task.uid] = task
         self._sweep()
 
