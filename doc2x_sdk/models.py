@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, Literal
 
 __all__ = [
     "NATIVE_FORMATS",
+    "Bundle",
     "Document",
     "ExportLink",
     "ExportOptions",
@@ -29,8 +29,6 @@ __all__ = [
 
 NATIVE_FORMATS = ("md", "md_dollar", "tex", "docx")
 """The formats that the service exports. `parse`, the status result itself, is native too but costs no export."""
-
-EMPTY: Mapping[str, Any] = MappingProxyType({})
 
 
 class SignedURL:
@@ -108,7 +106,7 @@ class Page:
     url: str | None = field(default=None, repr=False)
     score: float | None = None
     blocks: tuple[Mapping[str, Any], ...] = field(default=(), repr=False)
-    extra: Mapping[str, Any] = field(default=EMPTY, repr=False)
+    extra: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +132,7 @@ class ParseStatus:
     detail: str = ""
     trace_id: str | None = None
     convert_zip: bytes | None = field(default=None, repr=False)
-    raw: Mapping[str, Any] = field(default=EMPTY, repr=False)
+    raw: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     @property
     def done(self) -> bool:
@@ -150,7 +148,7 @@ class ImageResult:
     pages: tuple[Page, ...] = field(repr=False)
     convert_zip: bytes | None = field(default=None, repr=False)
     trace_id: str | None = None
-    raw: Mapping[str, Any] = field(default=EMPTY, repr=False)
+    raw: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +173,34 @@ class ExportStatus:
     url: SignedURL | None = None
     detail: str = ""
     trace_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """An unpacked native format in its staging folder, before it is published.
+
+    Attributes:
+        format: "parse", "md", "md_dollar", "tex" or "docx".
+        folder: where its files are; picture links in the main file are relative to it.
+        main: the main file: `.md`, `.tex`, `.docx`, or the status result as `.json`.
+        pages: the parse result.
+        source: the input's name.
+        uid: the service's id of the parse.
+        sha256: of the input's bytes, in hex.
+    """
+
+    format: str
+    folder: Path
+    main: Path
+    pages: tuple[Page, ...] = field(repr=False)
+    source: str
+    uid: str
+    sha256: str = field(repr=False)
+
+    @property
+    def images(self) -> tuple[Path, ...]:
+        """The other files of the folder, sorted."""
+        return tuple(sorted(path for path in self.folder.rglob("*") if path.is_file() and path != self.main))
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,9 +232,9 @@ class Document:
 
     Attributes:
         source: the input's name.
-        uid: the service's id of the parse: good for 24 hours.
-        pages: the parse result, in order.
-        files: format to the file published; empty with `out=None`.
+        uid: the service's id of the parse, good for 24 hours; None when all that was asked for was there already.
+        pages: the parse result, in order; empty when nothing was parsed.
+        files: format to its file, also where it was left as it was; empty with `out=None`.
         contents: relative name to bytes, pictures included; filled with `out=None` only.
         skipped: formats whose file was there already and was left as it was (`overwrite` was not given).
         warnings: what is odd in the result, such as a picture that the Markdown names and the archive lacks.
@@ -216,7 +242,7 @@ class Document:
     """
 
     source: str
-    uid: str
+    uid: str | None
     pages: tuple[Page, ...] = field(repr=False)
     files: Mapping[str, Path] = field(default_factory=dict)
     contents: Mapping[str, bytes] = field(default_factory=dict, repr=False)

@@ -1,0 +1,352 @@
+"""The front door: `Doc2X`, a blocking client that is safe to use from many threads."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, NoReturn, Self
+
+from doc2x_sdk import config
+from doc2x_sdk.clock import Clock
+from doc2x_sdk.errors import ConfigError, FileError
+from doc2x_sdk.flow import pipeline
+from doc2x_sdk.flow.download import download
+from doc2x_sdk.flow.export import export
+from doc2x_sdk.flow.fetch import ExportSlots
+from doc2x_sdk.flow.pipeline import Kit, Reporter, Wish
+from doc2x_sdk.flow.publish import publish_file
+from doc2x_sdk.flow.source import Input, open_source
+from doc2x_sdk.flow.upload import SourceBody
+from doc2x_sdk.flow.wait import wait
+from doc2x_sdk.formats.registry import Formats
+from doc2x_sdk.models import (
+    NATIVE_FORMATS,
+    Document,
+    ExportLink,
+    ExportOptions,
+    ImageResult,
+    ParseOptions,
+    ParseStatus,
+    ProgressCallback,
+)
+from doc2x_sdk.service.readers import check_uid
+from doc2x_sdk.service.session import Transport, no_key
+from doc2x_sdk.service.v2 import ServiceV2
+
+__all__ = ["Doc2X"]
+
+Model = Literal["v2", "v3-2026"]
+To = str | Iterable[str]
+
+
+class Doc2X:
+    """A client of the Doc2X service.
+
+    It blocks, needs no event loop and works inside one, and may be shared by threads. Use it as a context manager, or
+    call `close`.
+
+    Args:
+        apikey: the account's key; otherwise DOC2X_APIKEY, DOC2X_API_KEY, or the file that `doc2x config set-key` wrote.
+        clock: time and chance, for tests.
+        formats: the derived formats; by default the built-in ones.
+        environ: the environment; by default the process's own.
+        **settings: any of `doc2x_sdk.config.Settings` by name, such as `parse_timeout=600`.
+
+    Raises:
+        ConfigError: there is no key, or a setting is wrong. Nothing was sent.
+    """
+
+    def __init__(
+        self,
+        apikey: str | None = None,
+        *,
+        clock: Clock | None = None,
+        formats: Formats | None = None,
+        environ: Mapping[str, str] | None = None,
+        **settings: Any,
+    ) -> None:
+        loaded = config.load(apikey=apikey, environ=environ, **settings)
+        if loaded.key is None:
+            raise no_key()
+        self._child: Any = None
+        self._open(loaded, clock or Clock(), formats or Formats(), environ)
+
+    def _open(
+        self,
+        loaded: config.Configuration,
+        clock: Clock,
+        formats: Formats,
+        environ: Mapping[str, str] | None,
+    ) -> None:
+        self.settings = loaded.settings
+        transport = Transport(loaded.settings.base_url, loaded.settings, loaded.key, clock=clock, environ=environ)
+        self._kit = Kit(ServiceV2(transport), loaded.settings, clock, formats, ExportSlots())
+
+    @classmethod
+    def local(
+        cls,
+        *,
+        server: Mapping[str, Any] | None = None,
+        clock: Clock | None = None,
+        formats: Formats | None = None,
+        **settings: Any,
+    ) -> Self:
+        """Start Doc2X on this machine, as a child process that ends with the client, and return its client.
+
+        It needs no account: a document engine stands behind the same protocol. No setting of a real account is used.
+
+        Args:
+            server: `doc2x_sdk.local.settings.ServerSettings` by name, such as `{"page_limit": 40}`.
+            clock: as for the client.
+            formats: as for the client.
+            **settings: as for the client.
+
+        Raises:
+            ConfigError: the extra `local` is not installed, or the server did not start.
+        """
+        from doc2x_sdk.local import child  # noqa: PLC0415 - an extra, and only here
+        from doc2x_sdk.local.settings import ServerSettings  # noqa: PLC0415
+
+        process = child.start(ServerSettings(**(server or {})))
+        try:
+            # The variables of an account must not lead here; those of proxies and CAs stay.
+            environ = {name: value for name, value in os.environ.items() if not name.startswith("DOC2X_")}
+            environ["DOC2X_CONFIG"] = os.devnull
+            loaded = config.load(apikey=process.key, environ=environ, base_url=process.url, **settings)
+            client = cls.__new__(cls)
+            client._child = process
+            client._open(loaded, clock or Clock(), formats or Formats(), environ)
+        except BaseException:
+            process.close()
+            raise
+        return client
+
+    def close(self) -> None:
+        """Close the connections, and end the server that `local` started."""
+        self._kit.service.close()
+        if self._child is not None:
+            self._child.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"Doc2X({self.settings.base_url!r})"
+
+    def __reduce__(self) -> NoReturn:
+        msg = "a client holds a key and connections and can't be pickled or copied; make one where it is needed"
+        raise TypeError(msg)
+
+    @property
+    def formats(self) -> Formats:
+        """The formats that `to` takes."""
+        return self._kit.formats
+
+    def convert(
+        self,
+        source: Input,
+        *,
+        to: To = (),
+        out: str | os.PathLike[str] | None = None,
+        name: str | None = None,
+        result_name: str = "{stem}",
+        overwrite: bool = False,
+        model: Model | None = None,
+        formula: Literal["normal", "dollar"] = "normal",
+        formula_level: Literal[0, 1, 2] | None = None,
+        merge_tables: bool | None = None,
+        options: Mapping[str, Mapping[str, Any]] | None = None,
+        on_progress: ProgressCallback | None = None,
+    ) -> Document:
+        """Convert a PDF or a picture and return its pages and files.
+
+        Args:
+            source: a path, bytes, or a file open in binary mode.
+            to: formats: md, md_dollar, tex, docx, json, txt, and what plugins offer; none gives the pages alone.
+            out: the folder of the results; None keeps them in memory, see `Document.contents`.
+            name: what to call bytes or an open file; its stem names the results.
+            result_name: template of the results' name, with {stem}, {uid} and {date}.
+            overwrite: replace results that are there; otherwise they are left, and nothing is paid for when all are.
+            model: "v2" or "v3-2026"; None leaves it to the service.
+            formula: "normal" or "dollar" delimiters in md and tex.
+            formula_level: 0 keeps formulas, 1 flattens inline ones, 2 all; of parses by v3-2026.
+            merge_tables: join tables that run over pages.
+            options: format -> the options of its exporter.
+            on_progress: called with a `Progress` at each step, in this thread.
+
+        Raises:
+            ConfigError: an unknown format or option; nothing was sent.
+            FileError: the input can't be used; nothing was sent.
+            WaitTimeout: the service is still at work; the uid in the error goes on.
+            Doc2XError: all else, see `doc2x_sdk.errors`.
+        """
+        export_options = ExportOptions(formula, formula_level, merge_tables)
+        wish = Wish(
+            self.formats.plan(to),
+            ParseOptions(model),
+            export_options,
+            None if out is None else Path(out),
+            result_name,
+            overwrite,
+            options or {},
+        )
+        return pipeline.convert(source, wish, self._kit, name=name, on_progress=on_progress)
+
+    def fetch(
+        self,
+        uid: str,
+        *,
+        to: To = (),
+        out: str | os.PathLike[str] | None = None,
+        result_name: str = "{uid}",
+        overwrite: bool = False,
+        formula: Literal["normal", "dollar"] = "normal",
+        formula_level: Literal[0, 1, 2] | None = None,
+        merge_tables: bool | None = None,
+        on_progress: ProgressCallback | None = None,
+    ) -> Document:
+        """Wait for a parse that was paid earlier and export it; costs nothing. The arguments are those of `convert`.
+
+        Raises:
+            TaskFailed: the service does not know the uid, or no longer: results live for 24 hours.
+        """
+        wish = Wish(
+            self.formats.plan(to),
+            export=ExportOptions(formula, formula_level, merge_tables),
+            out=None if out is None else Path(out),
+            name=result_name,
+            overwrite=overwrite,
+        )
+        return pipeline.fetch(known(uid), wish, self._kit, on_progress=on_progress)
+
+    def upload(
+        self, source: Input, *, name: str | None = None, model: Model | None = None, direct: bool = False
+    ) -> str:
+        """Send a PDF or a picture and return its uid, without waiting for the parse.
+
+        Args:
+            source: as for `convert`.
+            name: as for `convert`.
+            model: as for `convert`; only the presigned way takes it.
+            direct: send a PDF in one step, without a uid known before. At most 300 MB.
+
+        Raises:
+            OutcomeUnknown: of a picture or with `direct`, when no answer came: it may have been paid.
+        """
+        with open_source(source, self.settings, name=name) as checked:
+            if not direct or checked.is_picture:
+                return pipeline.send(checked, ParseOptions(model), self._kit, Reporter(checked.name, None))
+            if model is not None:
+                raise ConfigError("A direct upload takes no model", advice="Leave out `direct`.")
+            with SourceBody(checked) as body:
+                return self._kit.service.upload_direct(body)
+
+    def status(self, uid: str, *, picture: bool = False) -> ParseStatus:
+        """Ask once how far a parse is; `picture` for the uid of a picture."""
+        service = self._kit.service
+        return (service.image_status if picture else service.status)(known(uid))
+
+    def wait(
+        self,
+        uid: str,
+        *,
+        picture: bool = False,
+        timeout: float | None = None,
+        on_progress: ProgressCallback | None = None,
+    ) -> ParseStatus:
+        """Wait until a parse has succeeded and return its status with the pages.
+
+        Args:
+            uid: of an upload; `picture` for that of a picture.
+            picture: ask the picture's status call.
+            timeout: seconds; `parse_timeout` by default.
+            on_progress: called with a `Progress` at each look.
+
+        Raises:
+            WaitTimeout: not yet; call it again with the same uid.
+            TaskFailed: the service gave up, or does not know the uid.
+        """
+        kit = self._kit
+        report = Reporter(f"uid {known(uid)}", on_progress)
+        report.uid = uid
+        return wait(
+            kit.service.image_status if picture else kit.service.status,
+            uid,
+            settings=kit.settings,
+            clock=kit.clock,
+            deadline=kit.clock.deadline(kit.settings.parse_timeout if timeout is None else timeout),
+            floor=kit.floor,
+            on_progress=lambda percent: report("parse", percent, 100),
+        )
+
+    def export(
+        self,
+        uid: str,
+        to: str,
+        *,
+        formula: Literal["normal", "dollar"] = "normal",
+        formula_level: Literal[0, 1, 2] | None = None,
+        merge_tables: bool | None = None,
+    ) -> ExportLink:
+        """Export a parsed document to md, md_dollar, tex or docx and return the link; fetch it before the next format.
+
+        The service keeps one export for a uid; a later one replaces it.
+        """
+        if to not in NATIVE_FORMATS:
+            raise ConfigError(
+                f"The service does not export to {to!r}", advice=f"Choose from: {', '.join(NATIVE_FORMATS)}."
+            )
+        kit = self._kit
+        with kit.slots.of(known(uid)):
+            return export(
+                kit.service,
+                uid,
+                to,
+                ExportOptions(formula, formula_level, merge_tables),
+                settings=kit.settings,
+                clock=kit.clock,
+                first_look=kit.first_look,
+            )
+
+    def download(self, link: ExportLink, target: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
+        """Fetch an export as it is (a zip; of docx the Word file) into a file and return its path.
+
+        Raises:
+            OutputError: the file is there and `overwrite` was not given.
+        """
+        final = Path(target)
+        with publish_file(final, overwrite=overwrite) as staged:
+            download(self._kit.service, link, staged, settings=self.settings, clock=self._kit.clock)
+        return final
+
+    def parse_image(self, source: Input, *, name: str | None = None) -> ImageResult:
+        """Parse a picture in one call that answers with the result.
+
+        Raises:
+            FileError: not a JPEG or PNG picture.
+            OutcomeUnknown: it was sent and no answer came; it may have been paid.
+        """
+        with open_source(source, self.settings, name=name) as checked:
+            if not checked.is_picture:
+                raise FileError("This is a PDF, not a picture", source=checked.name, advice="Use `convert`.")
+            with SourceBody(checked) as body:
+                return self._kit.service.parse_image(body)
+
+    def quota(self) -> NoReturn:
+        """Raise: the v2 service has no such call."""
+        raise ConfigError("The v2 service tells no quota", advice="Look at the account's page on the web.")
+
+
+def known(uid: str) -> str:
+    """Return a uid that the user gave, or raise `ConfigError` for what can't be one."""
+    try:
+        return check_uid(uid, "The uid")
+    except RuntimeError:
+        raise ConfigError(f"{uid[:60]!r} is not a uid", advice="Copy it from the output of the conversion.") from None

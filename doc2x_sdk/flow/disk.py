@@ -1,0 +1,76 @@
+"""Writing: failures of the disk become our errors, and nothing stands under its final name before it is whole."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from doc2x_sdk.errors import DiskFull, OutputError
+
+__all__ = ["place", "sync_file", "sync_folder", "writing"]
+
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+NO_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EXDEV, errno.EMLINK})
+
+
+@contextmanager
+def writing(path: Path, what: str) -> Iterator[None]:
+    """Turn an `OSError` from the block into `DiskFull` or `OutputError` that names the path."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in FULL:
+            raise DiskFull(f"{what}: no space is left for {path}", path=path) from error
+        raise OutputError(f"{what}: {path} can't be written: {error.strerror or error}", path=path) from error
+
+
+def sync_file(path: Path) -> None:
+    """Put a file's bytes on the disk."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+def sync_folder(path: Path) -> None:
+    """Put a folder's names on the disk, where the system can (Windows does it by itself)."""
+    if os.name != "posix":
+        return
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def place(staged: Path, final: Path, *, overwrite: bool) -> bool:
+    """Give a staged file its final name in one step; False when the name is taken and `overwrite` is not given.
+
+    The bytes are on the disk before the name is. Both paths must be on one file system.
+    """
+    sync_file(staged)
+    if overwrite:
+        staged.replace(final)
+        return True
+    try:
+        os.link(staged, final, follow_symlinks=False)
+    except FileExistsError:
+        return False
+    except OSError as error:
+        if error.errno not in NO_LINKS:
+            raise
+        return claim(staged, final)
+    with suppress(FileNotFoundError):
+        staged.unlink()
+    return True
+
+
+def claim(staged: Path, final: Path) -> bool:
+    """Do the same where the file system has no hard links: an empty file claims the name, then is replaced."""
+    try:
+        os.close(os.open(final, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
+    except FileExistsError:
+        return False
+    staged.replace(final)
+    return True

@@ -1,0 +1,152 @@
+"""Step 5, download: a result into a file beside where it will go, whole or not at all."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Protocol
+from urllib.parse import urljoin
+
+import requests
+
+from doc2x_sdk.clock import Clock
+from doc2x_sdk.config import Settings
+from doc2x_sdk.errors import ArchiveError, DownloadError, NetworkError, ResponseTooLarge, TruncatedDownload
+from doc2x_sdk.flow.disk import writing
+from doc2x_sdk.flow.polling import GrowingPace
+from doc2x_sdk.flow.unpack import check_archive
+from doc2x_sdk.models import ExportLink, SignedURL
+
+__all__ = ["LINK_REFUSED", "download"]
+
+log = logging.getLogger("doc2x_sdk")
+
+BLOCK = 64 * 1024
+HOPS = 5  # redirects followed, each checked anew
+REDIRECTS = frozenset({301, 302, 303, 307, 308})
+LINK_REFUSED = frozenset({403, 404, 410})
+"""Statuses of a link that has expired: the service gives a new one for the same uid."""
+
+
+class Streams(Protocol):
+    """What the download needs of a service."""
+
+    def stream(self, url: SignedURL, what: str) -> AbstractContextManager[requests.Response]:
+        """Open a result's URL."""
+
+
+def download(
+    service: Streams,
+    link: ExportLink,
+    target: Path,
+    *,
+    settings: Settings,
+    clock: Clock,
+    on_progress: Callable[[int, int | None], None] | None = None,
+) -> None:
+    """Fetch an export into `target`; what breaks off is fetched again from the start.
+
+    Args:
+        service: whose storage session is used.
+        link: where the export is, or its bytes.
+        target: a file that does not exist yet; it is removed again on failure.
+        settings: `retries` and `max_download_bytes`.
+        clock: time and chance.
+        on_progress: called with bytes so far and in all, None where that is not known.
+
+    Raises:
+        TruncatedDownload: it broke off each time.
+        ArchiveError: what came is no zip; a docx is one too.
+        ResponseTooLarge: over `max_download_bytes`.
+        UnsafeURL: the link, or a redirect, leads where it must not.
+        DownloadError: the storage host refused the link; `status` tells how.
+        DiskFull, OutputError: it can't be written.
+    """
+    what = f"The download of the {link.format} export"
+    if link.content is not None:
+        with writing(target, what):
+            target.write_bytes(link.content)
+        check_archive(target, what)
+        return
+    pace = GrowingPace(clock, first=0.5)
+    attempt = 0
+    while True:
+        attempt += 1
+        try:
+            fetch(service, link, target, what, settings=settings, on_progress=on_progress)
+            check_archive(target, what)
+        except (NetworkError, TruncatedDownload) as error:
+            target.unlink(missing_ok=True)
+            if attempt > settings.retries:
+                error.about(uid=link.uid)
+                raise
+            log.debug("uid %s: %s; starting it again", link.uid, error.message)
+            clock.sleep(pace.pause())
+        except BaseException:
+            target.unlink(missing_ok=True)
+            raise
+        else:
+            return
+
+
+def fetch(
+    service: Streams,
+    link: ExportLink,
+    target: Path,
+    what: str,
+    *,
+    settings: Settings,
+    on_progress: Callable[[int, int | None], None] | None,
+) -> None:
+    """Follow the link to its end and write the body."""
+    url = link.url
+    for _ in range(HOPS + 1):
+        if url is None:
+            raise DownloadError(f"{what}: there is no link", uid=link.uid)
+        with service.stream(url, what) as response:
+            if response.status_code in REDIRECTS:
+                url = SignedURL(urljoin(url.reveal(), response.headers.get("Location", "")))
+                continue
+            check_head(response, what, link, settings.max_download_bytes)
+            with writing(target, what):
+                write_body(response, target, what, settings.max_download_bytes, on_progress)
+            return
+    raise DownloadError(f"{what}: more than {HOPS} redirects", uid=link.uid)
+
+
+def check_head(response: requests.Response, what: str, link: ExportLink, limit: int) -> None:
+    """Raise for an answer whose body is not the export."""
+    status = response.status_code
+    if status != 200:
+        raise DownloadError(f"{what}: the storage host refused it", status=status, uid=link.uid)
+    encoding = response.headers.get("Content-Encoding", "identity").lower()
+    if encoding not in ("", "identity"):
+        raise DownloadError(f"{what}: it came encoded ({encoding[:20]}), which was not asked for", uid=link.uid)
+    length = response.headers.get("Content-Length", "")
+    if length.isascii() and length.isdigit() and int(length[:19]) > limit:
+        raise ResponseTooLarge(f"{what}: {length[:19]} bytes are over the limit of {limit}", uid=link.uid)
+
+
+def write_body(
+    response: requests.Response,
+    target: Path,
+    what: str,
+    limit: int,
+    on_progress: Callable[[int, int | None], None] | None,
+) -> None:
+    """Write the body as it came, not decoded, up to the limit."""
+    length = response.headers.get("Content-Length", "")
+    total = int(length) if length.isascii() and length.isdigit() else None
+    done = 0
+    with target.open("xb") as out:
+        while block := response.raw.read(BLOCK, decode_content=False):
+            done += len(block)
+            if done > limit:
+                raise ResponseTooLarge(f"{what}: over the limit of {limit} bytes")
+            out.write(block)
+            if on_progress is not None:
+                on_progress(done, total)
+    if done == 0:
+        raise ArchiveError(f"{what}: it is empty")

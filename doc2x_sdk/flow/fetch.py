@@ -1,0 +1,169 @@
+"""Steps 4 to 6 for one native format: export, download and unpack, until the bundle is the one that was asked for."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Protocol
+
+from doc2x_sdk.clock import Clock
+from doc2x_sdk.config import Settings
+from doc2x_sdk.errors import ArchiveError, DownloadError
+from doc2x_sdk.flow.download import LINK_REFUSED, Streams, download
+from doc2x_sdk.flow.export import Exports, ask_again, export
+from doc2x_sdk.flow.unpack import main_file, opened, unpack
+from doc2x_sdk.models import NATIVE_FORMATS, Bundle, ExportLink, ExportOptions, ParseStatus, SignedURL
+
+__all__ = ["ExportSlots", "Fetcher"]
+
+log = logging.getLogger("doc2x_sdk")
+
+TRIES = 3  # links or exports taken for one format before its failure is the user's
+SUFFIX = {"md": ".md", "md_dollar": ".md", "tex": ".tex", "docx": ".docx"}
+WORD_MAIN = "word/document.xml"
+
+Report = Callable[[int, int | None], None]
+
+
+class Service(Exports, Streams, Protocol):
+    """What fetching needs of a service."""
+
+
+class ExportSlots:
+    """One lock a uid: the service keeps one export result for each, so formats of a uid go one after another."""
+
+    def __init__(self) -> None:
+        self._guard = threading.Lock()
+        self._locks: dict[str, tuple[threading.Lock, int]] = {}
+
+    @contextmanager
+    def of(self, uid: str) -> Iterator[None]:
+        """Hold the uid's slot."""
+        with self._guard:
+            lock, holders = self._locks.get(uid, (threading.Lock(), 0))
+            self._locks[uid] = (lock, holders + 1)
+        try:
+            with lock:
+                yield
+        finally:
+            with self._guard:
+                _, holders = self._locks[uid]
+                if holders == 1:
+                    del self._locks[uid]
+                else:
+                    self._locks[uid] = (lock, holders - 1)
+
+
+class Fetcher:
+    """Fetches the native formats of one parsed document, one after another."""
+
+    def __init__(
+        self,
+        service: Service,
+        status: ParseStatus,
+        *,
+        source: str,
+        sha256: str,
+        settings: Settings,
+        clock: Clock,
+        slots: ExportSlots,
+        first_look: float,
+    ) -> None:
+        self._service = service
+        self._status = status
+        self._source = source
+        self._sha256 = sha256
+        self._settings = settings
+        self._clock = clock
+        self._slots = slots
+        self._first_look = first_look
+        self._stale: SignedURL | None = None
+
+    def fetch(self, to: str, options: ExportOptions, stage: Path, on_progress: Report | None = None) -> Bundle:
+        """Return the format's bundle, unpacked in a folder of its own below `stage`.
+
+        Raises what `export`, `download` and `unpack` raise, and `ArchiveError` for an archive of something else.
+        """
+        folder = stage / to
+        archive = stage / f"{to}.download"
+        with self._slots.of(self._status.uid):
+            for left in range(TRIES - 1, -1, -1):
+                link = self._link(to, options)
+                self._download(link, archive, on_progress)
+                folder.mkdir()
+                main = open_archive(archive, folder, to, self._status.uid)
+                self._stale = link.url
+                if main is not None:
+                    return self.bundle(to, folder, main)
+                log.debug("uid %s: the slot still held the export before; asking again", self._status.uid)
+                shutil.rmtree(folder)
+                archive.unlink()
+                if left:
+                    self._clock.sleep(self._first_look)
+        raise ArchiveError(f"The service keeps giving another export than {to}", uid=self._status.uid)
+
+    def bundle(self, to: str, folder: Path, main: Path) -> Bundle:
+        """Describe an unpacked format."""
+        status = self._status
+        return Bundle(to, folder, main, status.pages, self._source, status.uid, self._sha256)
+
+    def _link(self, to: str, options: ExportOptions) -> ExportLink:
+        return export(
+            self._service,
+            self._status.uid,
+            to,
+            options,
+            settings=self._settings,
+            clock=self._clock,
+            first_look=self._first_look,
+            stale=self._stale,
+        )
+
+    def _download(self, link: ExportLink, archive: Path, on_progress: Report | None) -> None:
+        """Download; a link that has expired is asked for again, the export itself is not repeated."""
+        for left in range(TRIES - 1, -1, -1):
+            try:
+                download(
+                    self._service,
+                    link,
+                    archive,
+                    settings=self._settings,
+                    clock=self._clock,
+                    on_progress=on_progress,
+                )
+            except DownloadError as error:
+                if error.status not in LINK_REFUSED or not left:
+                    error.about(uid=link.uid)
+                    raise
+                link = ask_again(self._service, link, settings=self._settings, clock=self._clock)
+            else:
+                return
+
+
+def open_archive(archive: Path, folder: Path, to: str, uid: str) -> Path | None:
+    """Unpack md and tex, take docx as it is; return the main file, or None for the archive of another format.
+
+    The export was asked to name its main file after the format, so one that bears another's name is another's.
+    """
+    if to == "docx":
+        main = folder / "document.docx"
+        check_word(archive, uid)
+        archive.rename(main)
+        return main
+    files = unpack(archive, folder, uid=uid)
+    main = folder / main_file(files, SUFFIX[to], uid=uid)
+    return None if main.stem in NATIVE_FORMATS and main.stem != to else main
+
+
+def check_word(archive: Path, uid: str) -> None:
+    """Raise `ArchiveError` unless the zip is a whole Word file: its checksums are right and it has a document."""
+    with opened(archive, uid) as zipped:
+        if WORD_MAIN not in zipped.namelist():
+            raise ArchiveError("The docx export is no Word file", uid=uid)
+        broken = zipped.testzip()
+        if broken is not None:
+            raise ArchiveError(f"The docx export is broken in {broken!r}", uid=uid)

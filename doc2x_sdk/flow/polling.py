@@ -1,0 +1,134 @@
+"""How every wait here behaves: when to look, what to forgive, when to give up."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import TypeVar
+
+from doc2x_sdk.clock import Clock, Deadline
+from doc2x_sdk.errors import Doc2XError, NetworkError, ProtocolError, RateLimit, ResponseTooLarge, TaskFailed
+from doc2x_sdk.service.answers import NOT_FOUND
+
+__all__ = ["Forgiving", "GrowingPace", "ParsePace"]
+
+log = logging.getLogger("doc2x_sdk")
+
+T = TypeVar("T")
+NOT_FOUND_GRACE = 30.0  # seconds after an upload in which the service may not know its uid yet
+TROUBLE_CODES = frozenset({"internal_error", "parse_create_task_error", "parse_error"})
+LONGEST_PAUSE = 8.0
+
+
+class ParsePace:
+    """When to look at a parse next.
+
+    The first look comes at half of what the pages should take; once the progress moves, its speed predicts the end.
+    Each pause is at most 85 % of what seems left, 35 % of what has passed, and 8 s.
+    """
+
+    def __init__(self, clock: Clock, pages: int, *, floor: float, start: float = 0.5, per_page: float = 0.15) -> None:
+        self._clock = clock
+        self._floor = floor
+        self._began = clock.monotonic()
+        self._estimate = start + per_page * max(1, pages)
+
+    def pause(self, progress: int) -> float:
+        """Return the seconds until the next look."""
+        elapsed = self._clock.monotonic() - self._began
+        if elapsed <= 0.0:
+            wanted = self._estimate / 2
+        else:
+            left = elapsed * (100 - progress) / progress if progress > 0 else max(0.0, self._estimate - elapsed)
+            wanted = min(0.85 * left if left > 0 else LONGEST_PAUSE, 0.35 * elapsed, LONGEST_PAUSE)
+        return max(self._floor, wanted) * self._clock.uniform(0.95, 1.05)
+
+
+class GrowingPace:
+    """Pauses that grow by 1.3 from `first` to `most` seconds, each 5 % up or down by chance."""
+
+    def __init__(self, clock: Clock, *, first: float, most: float = 3.0) -> None:
+        self._clock = clock
+        self._next = first
+        self._most = most
+
+    def pause(self) -> float:
+        """Return the seconds until the next look."""
+        pause = self._next
+        self._next = min(self._most, self._next * 1.3)
+        return pause * self._clock.uniform(0.95, 1.05)
+
+
+class Forgiving:
+    """Asks one question again and again, through failures that pass.
+
+    Forgiven until the deadline: limit codes and 429 once the service was seen at work on the uid. Forgiven for
+    `patience` seconds in a row: those answers before that, no or unreadable answers. Forgiven a few times: the
+    service's own trouble. Forgiven for 30 s after an upload (`fresh`): an unknown uid. Everything else is raised at
+    once; without `network`, also the answers that did not come.
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        deadline: Deadline,
+        *,
+        patience: float,
+        retries: int,
+        fresh: bool = False,
+        network: bool = True,
+    ) -> None:
+        self._clock = clock
+        self._patience = patience
+        self._retries = retries
+        self._network = network
+        self._trouble = 0
+        self._failing_since: float | None = None
+        self._asked = 0.0
+        self._grace = clock.deadline(NOT_FOUND_GRACE if fresh else 0.0)
+        self._pace = GrowingPace(clock, first=1.0, most=LONGEST_PAUSE)
+        self.deadline = deadline
+        self.working = False
+        """Whether the service was seen at work on the uid: a limit code then is a throttled answer, no more."""
+
+    def ask(self, question: Callable[[], T]) -> T | None:
+        """Return the answer; None for a failure that was forgiven. Raises the failure that is not."""
+        try:
+            answer = question()
+        except Doc2XError as error:
+            if not self.forgive(error):
+                raise
+            log.debug("asking again: %s", error)
+            self._asked = error.retry_after or 0.0 if isinstance(error, RateLimit) else 0.0
+            return None
+        self._trouble = 0
+        self._failing_since = None
+        self._pace = GrowingPace(self._clock, first=1.0, most=LONGEST_PAUSE)
+        return answer
+
+    def forgive(self, error: Doc2XError) -> bool:
+        """Tell whether to ask again after this failure."""
+        if error.code == NOT_FOUND:
+            return not self._grace.passed()
+        if error.code in TROUBLE_CODES and isinstance(error, TaskFailed):
+            self._trouble += 1
+            return self._trouble <= self._retries
+        if isinstance(error, RateLimit):
+            return self.working or self._within_patience()
+        if isinstance(error, ResponseTooLarge) or not self._network:
+            return False
+        return isinstance(error, NetworkError | ProtocolError) and self._within_patience()
+
+    def _within_patience(self) -> bool:
+        now = self._clock.monotonic()
+        if self._failing_since is None:
+            self._failing_since = now
+        return now - self._failing_since < self._patience
+
+    def pause_after_failure(self) -> None:
+        """Wait after a forgiven failure: longer each time, and as long as the service asked."""
+        self.sleep(max(self._pace.pause(), self._asked))
+
+    def sleep(self, seconds: float) -> None:
+        """Sleep, but never past the deadline."""
+        self._clock.sleep(max(0.0, min(seconds, self.deadline.left())))

@@ -1,0 +1,218 @@
+"""Step 8, publish: results get their final names, each whole and in one step; picture links follow their pictures."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from urllib.parse import quote, unquote
+
+from doc2x_sdk.clock import Clock
+from doc2x_sdk.errors import ConfigError, OutputError
+from doc2x_sdk.flow.disk import place, sync_folder, writing
+from doc2x_sdk.flow.source import Source
+from doc2x_sdk.flow.unpack import RESERVED
+from doc2x_sdk.models import Bundle
+
+__all__ = ["Publisher", "publish_file", "result_name", "staging"]
+
+NAME_BYTES = 120  # of a result's name, so that `_images/<picture>` still fits a path
+IMAGES = "images"
+LINK = re.compile(
+    r"(?P<before>\]\(|\bsrc\s*=\s*[\"']?|\\includegraphics\s*(?:\[[^\]]*\])?\{)"
+    r"(?:\./)?(?P<path>images/[^\s\"'(){}<>]+)"
+)
+
+
+def result_name(template: str, source: Source, *, uid: str | None, clock: Clock) -> str:
+    """Fill in a name template and make it a file name that every system takes.
+
+    Args:
+        template: with {stem}, {uid} and {date} (today, UTC, as 2026-01-31).
+        source: gives the stem.
+        uid: None while it is not known.
+        clock: gives the date.
+
+    Raises `ConfigError` for another field, or {uid} before there is one.
+    """
+    date = datetime.fromtimestamp(clock.now(), UTC).date().isoformat()
+    fields = {"stem": source.stem, "date": date} | ({"uid": uid} if uid else {})
+    try:
+        filled = template.format_map(fields)
+    except (KeyError, ValueError, IndexError, AttributeError) as error:
+        raise ConfigError(
+            f"The name template {template!r} can't be filled in: {error}", advice="It takes {stem}, {uid} and {date}."
+        ) from error
+    return safe_name(filled)
+
+
+def safe_name(text: str) -> str:
+    """Return a text as a file name: what some system refuses is replaced, what is too long is cut and numbered."""
+    name = "".join("_" if c in '<>:"/\\|?*' or not c.isprintable() else c for c in text).strip().rstrip(". ")
+    name = name.lstrip("-") or "document"
+    if RESERVED.fullmatch(name):
+        name = f"_{name}"
+    if len(name.encode()) > NAME_BYTES:
+        mark = hashlib.sha256(name.encode()).hexdigest()[:8]
+        name = name.encode()[: NAME_BYTES - 9].decode("utf-8", "ignore").rstrip(". ") + f"-{mark}"
+    return name
+
+
+@contextmanager
+def staging(out: Path | None) -> Iterator[Path]:
+    """Yield a private folder on the file system of the results, and remove it afterwards.
+
+    Raises `OutputError` when `out` is no folder or can't be written; so it is entered before anything is paid.
+    """
+    folder = Path(tempfile.gettempdir()) if out is None else out
+    what = "The output folder"
+    with writing(folder, what):
+        if folder.exists() and not folder.is_dir():
+            raise OutputError(f"{what}: {folder} is not a folder", path=folder, advice="Choose another with `out`.")
+        folder.mkdir(parents=True, exist_ok=True)
+        stage = Path(tempfile.mkdtemp(prefix=".doc2x-", dir=folder))
+    try:
+        yield stage
+    finally:
+        shutil.rmtree(stage, ignore_errors=True)
+
+
+@contextmanager
+def publish_file(final: Path, *, overwrite: bool) -> Iterator[Path]:
+    """Yield a staging path beside `final`; what the block wrote there gets the final name afterwards.
+
+    Raises `OutputError` when the name is taken and `overwrite` is not given: before the block, or after it when the
+    file came in between.
+    """
+    taken = OutputError(f"{final} is there already", path=final, advice="Choose another name, or overwrite it.")
+    if not overwrite and os.path.lexists(final):
+        raise taken
+    with staging(final.parent) as stage:
+        staged = stage / final.name
+        yield staged
+        with writing(final, "Publishing"):
+            if not place(staged, final, overwrite=overwrite):
+                raise taken
+            sync_folder(final.parent)
+
+
+class Publisher:
+    """Publishes the formats of one document under one name into one folder.
+
+    All formats share one picture folder, `<name>_images`, where a name can only meet identical bytes.
+    """
+
+    def __init__(self, folder: Path, name: str, *, overwrite: bool) -> None:
+        self.folder = folder
+        self.name = name
+        self.overwrite = overwrite
+        self.warnings: list[str] = []
+        self._images = folder / f"{name}_images"
+        self._placed: dict[str, str] = {}
+
+    def target(self, suffix: str) -> Path:
+        """Return the final path of a format."""
+        return self.folder / f"{self.name}{suffix}"
+
+    def is_taken(self, suffix: str) -> bool:
+        """Tell whether a result is there already and must be left."""
+        return not self.overwrite and os.path.lexists(self.target(suffix))
+
+    def publish(self, bundle: Bundle, suffix: str, stage: Path) -> bool:
+        """Publish a native format with its pictures; False when the name was taken meanwhile.
+
+        `stage` is a folder of its own on the same file system. The bundle stays as it is.
+        """
+        target = self.target(suffix)
+        with writing(target, "Publishing"):
+            if bundle.main.suffix == ".docx":
+                staged = stage / target.name
+                shutil.copyfile(bundle.main, staged)
+                return self._finish(staged, target)
+            if self.is_taken(suffix):
+                return False
+            links = self._place_images(bundle, stage)
+            text = bundle.main.read_text(encoding="utf-8", errors="surrogateescape")
+            self._warn(text, links, target)
+            staged = stage / target.name
+            tex = bundle.main.suffix == ".tex"
+            staged.write_text(rewrite(text, links, escape=not tex), encoding="utf-8", errors="surrogateescape")
+            return self._finish(staged, target)
+
+    def publish_files(self, files: list[Path], suffix: str) -> bool:
+        """Publish what an exporter wrote: the first file under the document's name, others with theirs behind it."""
+        target = self.target(suffix)
+        with writing(target, "Publishing"):
+            if self.is_taken(suffix):
+                return False
+            for extra in files[1:]:
+                place(extra, self.folder / f"{self.name}-{extra.name}", overwrite=self.overwrite)
+            return self._finish(files[0], target)
+
+    def _finish(self, staged: Path, target: Path) -> bool:
+        done = place(staged, target, overwrite=self.overwrite)
+        sync_folder(self.folder)
+        return done
+
+    def _place_images(self, bundle: Bundle, stage: Path) -> dict[str, str]:
+        """Publish the bundle's pictures and return link in the archive -> link beside the result."""
+        links: dict[str, str] = {}
+        for image in bundle.images:
+            inside = image.relative_to(bundle.folder)
+            name = Path(*inside.parts[1:]) if inside.parts[0] == IMAGES and len(inside.parts) > 1 else inside
+            links[inside.as_posix()] = f"{self._images.name}/{self._place_image(image, name, stage).as_posix()}"
+        if links:
+            sync_folder(self._images)
+        return links
+
+    def _place_image(self, image: Path, name: Path, stage: Path) -> Path:
+        digest = digest_of(image)
+        for candidate in (name, name.with_name(f"{name.stem}-{digest[:8]}{name.suffix}")):
+            final = self._images / candidate
+            ours = self._placed.get(candidate.as_posix())
+            if ours == digest:
+                return candidate
+            if ours is not None:
+                continue
+            if not self.overwrite and final.is_file() and digest_of(final) == digest:
+                self._placed[candidate.as_posix()] = digest
+                return candidate
+            final.parent.mkdir(parents=True, exist_ok=True)
+            staged = stage / f"image-{len(self._placed)}"
+            shutil.copyfile(image, staged)
+            if place(staged, final, overwrite=self.overwrite):
+                self._placed[candidate.as_posix()] = digest
+                return candidate
+        raise OutputError(f"Publishing: {self._images / name} is taken by another picture", path=self._images / name)
+
+    def _warn(self, text: str, links: Mapping[str, str], target: Path) -> None:
+        if not text.strip():
+            self.warnings.append(f"{target.name} has no text")
+        missing = sorted({unquote(match["path"]) for match in LINK.finditer(text)} - set(links))
+        if missing:
+            shown = ", ".join(missing[:5]) + (" ..." if len(missing) > 5 else "")
+            self.warnings.append(f"{target.name} names {len(missing)} pictures that the export lacks: {shown}")
+
+
+def rewrite(text: str, links: Mapping[str, str], *, escape: bool) -> str:
+    """Put new picture links in place of the archive's; with `escape`, percent-encoded as Markdown and HTML want it."""
+
+    def replaced(match: re.Match[str]) -> str:
+        new = links.get(unquote(match["path"]))
+        if new is None:
+            return match.group()
+        return match["before"] + (quote(new) if escape else new)
+
+    return LINK.sub(replaced, text)
+
+
+def digest_of(path: Path) -> str:
+    """Return a file's sha256 in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,223 @@
+"""Step 1, source: the checked input. Everything that is wrong with a file is told here, before anything is sent."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import shutil
+import stat
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, BinaryIO, Literal
+
+from doc2x_sdk.config import Settings
+from doc2x_sdk.errors import FileError, InputChanged, PagesLimitExceeded
+
+__all__ = ["Input", "Source", "count_pages", "open_source", "pdfium_lock"]
+
+log = logging.getLogger("doc2x_sdk")
+
+Input = str | os.PathLike[str] | bytes | BinaryIO
+"""What may be converted: a path, the bytes of a file, or a file open for reading bytes."""
+
+BLOCK = 1024 * 1024
+PDF_HEADER_WITHIN = 1024  # bytes; readers accept a PDF whose header does not stand at the very start
+pdfium_lock = threading.Lock()
+"""PDFium is one per process and not safe to enter from two threads."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A checked input.
+
+    Attributes:
+        name: what the user called it; for messages.
+        stem: the file name without extension; the default name of the results.
+        kind: by content, not by extension.
+        size: in bytes.
+        sha256: of the bytes, in hex.
+        pages: of a PDF; 1 for a picture.
+        path: where the bytes are: the user's file, or a private copy of what came as an open file.
+        content: the bytes, where they came as bytes.
+        stamp: size, time of change and inode of `path` when it was checked.
+    """
+
+    name: str
+    stem: str
+    kind: Literal["pdf", "jpg", "png"]
+    size: int
+    sha256: str = field(repr=False)
+    pages: int
+    path: Path | None = field(default=None, repr=False)
+    content: bytes | None = field(default=None, repr=False)
+    stamp: tuple[int, int, int] | None = field(default=None, repr=False)
+
+    @property
+    def is_picture(self) -> bool:
+        """Whether it is a JPEG or PNG."""
+        return self.kind != "pdf"
+
+    def check_unchanged(self) -> None:
+        """Raise `InputChanged` if the file is not the one that was checked, by size, time of change and inode."""
+        if self.path is not None and self.stamp is not None and stamp_of(self.path) != self.stamp:
+            raise InputChanged("The file was changed after it was checked", source=self.name)
+
+
+@contextmanager
+def open_source(given: Input, settings: Settings, *, name: str | None = None) -> Iterator[Source]:
+    """Check an input and yield it; a private copy is removed afterwards.
+
+    Args:
+        given: path, bytes, or a file open in binary mode (read from where it stands, copied to disk).
+        settings: the limits of size and pages.
+        name: what to call bytes or an open file; its stem names the results.
+
+    Raises:
+        FileError: missing, not a regular file, empty, too large, not a PDF or picture, broken, encrypted.
+        PagesLimitExceeded: more pages than the service takes at once.
+    """
+    if isinstance(given, bytes | bytearray | memoryview):
+        yield checked(bytes(given), name or "document.pdf", settings)
+    elif isinstance(given, str | os.PathLike):
+        yield checked(Path(given), name or printable(os.fspath(given)), settings)
+    elif hasattr(given, "read"):
+        with copied(given, settings, name) as (path, called):
+            yield checked(path, called, settings)
+    else:
+        raise FileError(
+            f"An input must be a path, bytes, or a file open in binary mode, not {type(given).__name__}", source=name
+        )
+
+
+@contextmanager
+def copied(stream: BinaryIO, settings: Settings, name: str | None) -> Iterator[tuple[Path, str]]:
+    """Copy an open file to a private one, so that it can be sent again; stops one byte over the largest size."""
+    own = getattr(stream, "name", None)
+    called = name or (printable(Path(own).name) if isinstance(own, str) else "document.pdf")
+    with tempfile.TemporaryDirectory(prefix="doc2x-") as folder:
+        path = Path(folder) / "source"
+        left = settings.max_pdf_bytes + 1
+        with path.open("wb") as out:
+            while left > 0:
+                block = stream.read(min(BLOCK, left))
+                if not isinstance(block, bytes | bytearray):
+                    raise FileError("The file is open in text mode; open it with mode 'rb'", source=called)
+                if not block:
+                    break
+                left -= out.write(block)
+        yield path, called
+
+
+def checked(given: Path | bytes, name: str, settings: Settings) -> Source:
+    """Run all checks and return the source."""
+    stem = Path(name).stem or "document"
+    if isinstance(given, Path):
+        stamp, head, digest = read_file(given, name, settings)
+        size, where = stamp[0], {"path": given, "stamp": stamp}
+    else:
+        size, head, digest = len(given), given[:PDF_HEADER_WITHIN], hashlib.sha256(given).hexdigest()
+        where = {"content": given}
+        check_size(size, kind_of(head), name, settings)
+    kind = kind_of(head)
+    if kind is None:
+        raise FileError("This is neither a PDF nor a JPEG or PNG picture", source=name)
+    pages = count_pages(given, name) if kind == "pdf" else 1
+    if pages > settings.max_file_pages:
+        raise PagesLimitExceeded(
+            f"The document has {pages} pages; the service takes {settings.max_file_pages} in one parse", source=name
+        )
+    source = Source(name, stem, kind, size, digest, pages)
+    log.debug("checked %s: %s, %d bytes, %d pages", name, kind, size, pages)
+    return replace(source, **where)  # type: ignore[arg-type] # one of the two homes of the bytes
+
+
+def read_file(path: Path, name: str, settings: Settings) -> tuple[tuple[int, int, int], bytes, str]:
+    """Return stamp, first bytes and sha256 of a file; a FIFO or a device is never opened."""
+    try:
+        mode = path.stat().st_mode
+        if not stat.S_ISREG(mode):
+            kind = "a folder" if stat.S_ISDIR(mode) else "not a regular file"
+            raise FileError(f"This is {kind}", source=name)
+        stamp = stamp_of(path)
+        with path.open("rb") as file:
+            head = file.read(PDF_HEADER_WITHIN)
+            check_size(stamp[0], kind_of(head), name, settings)
+            file.seek(0)
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+    except FileNotFoundError:
+        raise FileError("There is no such file", source=name) from None
+    except OSError as error:
+        raise FileError(f"The file can't be read: {error.strerror}", source=name) from error
+    if stamp_of(path) != stamp:
+        raise InputChanged("The file was changed while it was read", source=name)
+    return stamp, head, digest
+
+
+def check_size(size: int, kind: str | None, name: str, settings: Settings) -> None:
+    """Raise `FileError` for an empty file and for one over the service's limit."""
+    if size == 0:
+        raise FileError("The file is empty", source=name)
+    limit = settings.max_pdf_bytes if kind == "pdf" else settings.max_image_bytes
+    if kind is not None and size > limit:
+        raise FileError(
+            f"The file has {size / 1e6:.1f} MB; the service takes {limit / 1e6:.1f} MB",
+            source=name,
+            advice="Split the document, or compress its pictures.",
+        )
+
+
+def stamp_of(path: Path) -> tuple[int, int, int]:
+    """Return size, time of change in ns, and inode."""
+    state = path.stat()
+    return state.st_size, state.st_mtime_ns, state.st_ino
+
+
+def kind_of(head: bytes) -> Literal["pdf", "jpg", "png"] | None:
+    """Tell the kind by the first bytes."""
+    if head.startswith(b"\xff\xd8\xff"):
+        return "jpg"
+    if head.startswith(b"\x89PNG\r\n\x1a\n"):
+        return "png"
+    return "pdf" if b"%PDF-" in head[:PDF_HEADER_WITHIN] else None
+
+
+def count_pages(given: Path | bytes, name: str) -> int:
+    """Count a PDF's pages without loading the file into memory.
+
+    Raises `FileError` when it is encrypted, broken, or without pages.
+    """
+    from pypdfium2 import PdfDocument, PdfiumError  # noqa: PLC0415 - a library that only PDFs need
+
+    with pdfium_lock:
+        try:
+            document: Any = PdfDocument(given)
+            try:
+                pages = len(document)
+            finally:
+                document.close()
+        except PdfiumError as error:
+            encrypted = "password" in str(error).lower()
+            reason = "The PDF is encrypted" if encrypted else "The PDF is broken and can't be opened"
+            advice = "Save it without a password." if encrypted else "Open it in a reader and print it to PDF anew."
+            raise FileError(reason, source=name, advice=f"{advice} Nothing was sent.") from None
+    if pages < 1:
+        raise FileError("The PDF has no pages", source=name)
+    return pages
+
+
+def printable(name: str) -> str:
+    """Return a name that any terminal and log takes: what is not printable is escaped."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode("ascii") for c in name)
+
+
+def copy_to(source: Source, target: Path) -> None:
+    """Copy the source's bytes to a file."""
+    if source.path is not None:
+        shutil.copyfile(source.path, target)
+    else:
+        target.write_bytes(source.content or b"")

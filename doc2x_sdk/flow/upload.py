@@ -1,0 +1,200 @@
+"""Step 2, upload: a uid first, then the bytes, and never a second uid while the first may have been paid.
+
+The presigned way is the one used: its uid is known, and can be written down, before the paid step.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import logging
+from collections.abc import Callable
+from types import TracebackType
+from typing import BinaryIO, Protocol, Self
+
+from doc2x_sdk.clock import Clock
+from doc2x_sdk.config import Settings
+from doc2x_sdk.errors import AuthError, Doc2XError, InputChanged, NetworkError, ProtocolError
+from doc2x_sdk.flow.polling import Forgiving, GrowingPace
+from doc2x_sdk.flow.source import Source
+from doc2x_sdk.models import ParseOptions, ParseStatus, UploadSlot
+from doc2x_sdk.service.answers import NOT_FOUND
+from doc2x_sdk.service.session import Body
+
+__all__ = ["Presigned", "SourceBody", "upload"]
+
+log = logging.getLogger("doc2x_sdk")
+
+NEW_LINKS = 2  # how often a link that the storage host refuses is replaced by a new one
+STORED_WITHIN = 10.0  # seconds in which a stored object shows up in the status
+
+
+class Presigned(Protocol):
+    """What the upload needs of a service."""
+
+    def preupload(self, options: ParseOptions | None = None) -> UploadSlot:
+        """Return a uid and where its bytes go."""
+
+    def put(self, slot: UploadSlot, body: Body) -> None:
+        """Send the bytes."""
+
+    def status(self, uid: str) -> ParseStatus:
+        """Return one answer about the parse."""
+
+
+class SourceBody:
+    """A source as a request body: read from disk block by block, exactly as long as it was when it was checked.
+
+    It hashes what it hands out, so that a file which changes while it is sent is noticed. A context manager.
+    """
+
+    def __init__(self, source: Source, on_progress: Callable[[int], None] | None = None) -> None:
+        self._source = source
+        self._on_progress = on_progress
+        self._file: BinaryIO = source.path.open("rb") if source.path is not None else io.BytesIO(source.content or b"")
+        self._digest = hashlib.sha256()
+        self._position = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file.close()
+
+    def __len__(self) -> int:
+        return self._source.size
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Return the next block; raises `InputChanged` where the file ends too early."""
+        left = self._source.size - self._position
+        wanted = left if size < 0 else min(size, left)
+        block = self._file.read(wanted)
+        if len(block) < wanted:
+            raise InputChanged("The file became shorter while it was sent", source=self._source.name)
+        self._position += len(block)
+        self._digest.update(block)
+        if self._on_progress is not None and block:
+            self._on_progress(self._position)
+        return block
+
+    def seek(self, position: int, /) -> int:
+        """Go back to the start, which is all that a resend needs."""
+        if position != 0:
+            raise io.UnsupportedOperation("a body is read again from its start only")
+        self._position = self._file.seek(0)
+        self._digest = hashlib.sha256()
+        return 0
+
+    def tell(self) -> int:
+        """Return the position."""
+        return self._position
+
+    def check_unchanged(self) -> None:
+        """Raise `InputChanged` when what was sent whole is not what was checked."""
+        self._source.check_unchanged()
+        if self._position == self._source.size and self._digest.hexdigest() != self._source.sha256:
+            raise InputChanged("The file was changed while it was sent", source=self._source.name)
+
+
+def upload(
+    service: Presigned,
+    source: Source,
+    options: ParseOptions,
+    *,
+    settings: Settings,
+    clock: Clock,
+    on_uid: Callable[[str], None] | None = None,
+    on_progress: Callable[[int], None] | None = None,
+) -> str:
+    """Send a PDF and return its uid, once the service has the bytes.
+
+    Args:
+        service: the presigned way.
+        source: a checked PDF.
+        options: of the parse.
+        settings: retries and patience.
+        clock: time and chance.
+        on_uid: called with each uid before its bytes are sent: the moment to write it down.
+        on_progress: called with the bytes handed over so far.
+
+    Raises:
+        InputChanged: the file is no longer the one that was checked; the uid of the attempt is in the error.
+        NetworkError: no answer, and the service says that it has no file: nothing was paid.
+        Doc2XError: as the service's methods.
+    """
+    for attempt in range(NEW_LINKS + 1):
+        slot = reserve(service, options, settings=settings, clock=clock)
+        log.info("%s: uid %s", source.name, slot.uid)
+        if on_uid is not None:
+            on_uid(slot.uid)
+        try:
+            with SourceBody(source, on_progress) as body:
+                send(service, slot, body, settings=settings, clock=clock)
+        except Doc2XError as error:
+            if error.status != 403 or attempt == NEW_LINKS:
+                error.about(uid=slot.uid, source=source.name)
+                raise
+            log.info("%s: the link of uid %s was refused; taking a new one", source.name, slot.uid)
+        else:
+            return slot.uid
+    raise AssertionError("the loop returns or raises")
+
+
+def reserve(service: Presigned, options: ParseOptions, *, settings: Settings, clock: Clock) -> UploadSlot:
+    """Get an upload slot; a full service is asked again for `patience` seconds."""
+    patience = settings.patience
+    asking = Forgiving(clock, clock.deadline(patience), patience=patience, retries=settings.retries, network=False)
+    while True:
+        slot = asking.ask(lambda: service.preupload(options))
+        if slot is not None:
+            return slot
+        asking.pause_after_failure()
+
+
+def send(service: Presigned, slot: UploadSlot, body: SourceBody, *, settings: Settings, clock: Clock) -> None:
+    """Send the bytes; when the answer is lost, ask the status, and send once more only if there is no file."""
+    for last in (False, True):
+        try:
+            service.put(slot, body)
+        except NetworkError as error:
+            if error.sent != "all":
+                raise
+            body.check_unchanged()
+            log.info("uid %s: the upload's answer was lost; asking the status", slot.uid)
+            if is_stored(service, slot.uid, settings=settings, clock=clock):
+                return
+            if last:
+                raise
+            body.seek(0)
+        else:
+            body.check_unchanged()
+            return
+
+
+def is_stored(service: Presigned, uid: str, *, settings: Settings, clock: Clock) -> bool:
+    """Tell whether the service has the bytes of a uid.
+
+    Any word about the parse says yes; "not found" for 10 s says no. While nothing is said the answer is yes, too: the
+    wait that follows finds out, and nothing is sent twice on a guess.
+    """
+    not_found_for, silent_for = clock.deadline(STORED_WITHIN), clock.deadline(settings.patience)
+    pace = GrowingPace(clock, first=0.5)
+    while not silent_for.passed():
+        try:
+            service.status(uid)
+        except AuthError:
+            raise
+        except (NetworkError, ProtocolError) as error:
+            log.debug("uid %s: no word about the upload: %s", uid, error)
+        except Doc2XError as error:
+            if error.code == NOT_FOUND:
+                if not_found_for.passed():
+                    return False
+            elif error.code is not None:
+                return True
+        else:
+            return True
+        clock.sleep(pace.pause())
+    return True

@@ -1,0 +1,108 @@
+"""Step 3, wait: ask for the status until the parse has ended, without waste and without giving up a paid page."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Protocol
+
+from doc2x_sdk.clock import Clock, Deadline
+from doc2x_sdk.config import Settings
+from doc2x_sdk.errors import IncompleteResult, WaitTimeout
+from doc2x_sdk.flow.polling import Forgiving, ParsePace
+from doc2x_sdk.models import ParseStatus
+from doc2x_sdk.service.readers import failed_parse
+
+__all__ = ["Ask", "check_complete", "poll_floor", "wait"]
+
+log = logging.getLogger("doc2x_sdk")
+
+
+class Ask(Protocol):
+    """A service's status method."""
+
+    def __call__(self, uid: str, *, deadline: Deadline | None = None) -> ParseStatus:
+        """Return one answer about the parse."""
+
+
+def poll_floor(settings: Settings, *, on_loopback: bool) -> float:
+    """Return the shortest pause between two looks, in seconds."""
+    return settings.poll_floor or (0.05 if on_loopback else 0.3)
+
+
+def wait(
+    ask: Ask,
+    uid: str,
+    *,
+    settings: Settings,
+    clock: Clock,
+    deadline: Deadline,
+    floor: float,
+    pages: int | None = None,
+    fresh: bool = False,
+    on_progress: Callable[[int], None] | None = None,
+) -> ParseStatus:
+    """Return the status of success.
+
+    Args:
+        ask: the service's status method for this kind of document.
+        uid: the parse.
+        settings: patience and retries.
+        clock: time and chance.
+        deadline: when to give up waiting.
+        floor: shortest pause between two looks, in seconds.
+        pages: what the document has, where it is known; the result must have as many.
+        fresh: the upload has just ended, so the service may not know the uid yet.
+        on_progress: called with a percentage that never falls.
+
+    Raises:
+        WaitTimeout: the deadline came first; the job goes on and the uid is in the error.
+        TaskFailed: the service gave the document up, or does not know the uid.
+        IncompleteResult: pages are missing.
+        RateLimit: the service stayed full for `patience` seconds and never began with this uid: nothing is paid.
+        AuthError, QuotaExceeded, NetworkError: as the service's methods.
+    """
+    fast = floor < 0.1
+    pace = ParsePace(clock, pages or 1, floor=floor, start=0.1 if fast else 0.5, per_page=0.02 if fast else 0.15)
+    polls = Forgiving(clock, deadline, patience=settings.patience, retries=settings.retries, fresh=fresh)
+    shown, word = 0, "not asked yet"
+    if fresh:
+        polls.sleep(pace.pause(0))
+    while not deadline.passed():
+        status = polls.ask(lambda: ask(uid, deadline=deadline))
+        if status is None:
+            polls.pause_after_failure()
+            continue
+        if status.done:
+            if on_progress is not None:
+                on_progress(100)
+            return check_complete(status, pages)
+        if status.state == "failed":
+            raise failed_parse(status)
+        polls.working = polls.working or status.state == "processing"
+        if status.state not in ("processing", word):
+            log.warning(
+                "uid %s: the service says %.60r, which this version does not know; waiting on", uid, status.state
+            )
+        word, shown = status.state, max(shown, status.progress)
+        if on_progress is not None:
+            on_progress(shown)
+        polls.sleep(pace.pause(min(shown, 99)))
+    raise WaitTimeout(f"The parse had not ended in time; the last word was {word[:60]!r} at {shown} %", uid=uid)
+
+
+def check_complete(status: ParseStatus, pages: int | None) -> ParseStatus:
+    """Return the status if no page is missing; raise `IncompleteResult` otherwise."""
+    numbers = {page.index for page in status.pages}
+    expected = pages or len(status.pages)
+    missing = sorted(set(range(expected)) - numbers)
+    if missing:
+        shown = ", ".join(str(number + 1) for number in missing[:8]) + (" ..." if len(missing) > 8 else "")
+        raise IncompleteResult(
+            f"The result lacks {len(missing)} of {expected} pages: page {shown}",
+            expected=expected,
+            got=len(numbers),
+            uid=status.uid,
+            trace_id=status.trace_id,
+        )
+    return status
