@@ -13,6 +13,7 @@ import re
 import stat
 import tomllib
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, NoReturn
@@ -98,8 +99,10 @@ class APIKey:
         raise TypeError(msg)
 
 
-def key_fault(value: str) -> str | None:
+def key_fault(value: object) -> str | None:
     """Say what is wrong with a key's text, without the text; None when it can be sent."""
+    if not isinstance(value, str):
+        return "is not a text"
     checks = (
         (not value, "is empty"),
         (value.lower().startswith("bearer"), "begins with 'Bearer'; give the key alone"),
@@ -131,10 +134,10 @@ def check_base_url(url: str, name: str) -> None:
     except ValueError:
         usable = False
     advice = f"Set {name} to an origin such as https://v2.doc2x.noedgeai.com (environment: DOC2X_{name.upper()})."
-    if not usable or re.search(r"[\s\\]", url):
+    if not usable or re.search(r"[\s\\\x00-\x20\x7f]", url):
         msg = f"{name} is not a URL"
         raise ConfigError(msg, advice=advice)
-    if "@" in parts.netloc or parts.query or parts.fragment or parts.path.strip("/"):
+    if re.search(r"[@?#]", url) or parts.path.strip("/"):
         msg = f"{name} must be an origin: no user, path, query or fragment"
         raise ConfigError(msg, advice=advice)
     if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(parts.hostname)):
@@ -183,6 +186,8 @@ def set_key(value: str, environ: Mapping[str, str] | None = None) -> Path:
             os.fsync(out.fileno())
         aside.replace(path)
     except OSError as error:
+        with suppress(OSError):
+            aside.unlink(missing_ok=True)
         msg = f"The key could not be written to {path}: {error.strerror}"
         raise ConfigError(msg, advice="Give it as DOC2X_APIKEY instead, or make that folder writable.") from error
     return path
@@ -247,15 +252,20 @@ def coerce(name: str, value: Any, origin: str) -> Any:
     """Turn text into the setting's type, or raise `ConfigError` that names setting and origin."""
     if name == "storage_hosts":
         parts = value.replace(",", " ").split() if isinstance(value, str) else value
-        return tuple(str(part).lower() for part in parts)
+        if not isinstance(parts, list | tuple) or not all(isinstance(part, str) for part in parts):
+            msg = f"storage_hosts must be a list of host names, but {origin} gives {value!r}"
+            raise ConfigError(msg)
+        return tuple(part.lower() for part in parts)
     if name in {"base_url", "v1_base_url"}:
         return str(value).rstrip("/")
     kind: type[int] | type[float] = int if name in {"retries", "connections"} or name.startswith("max_") else float
-    try:
-        return kind(value)
-    except (TypeError, ValueError):
-        msg = f"{name} must be a number, but {origin} gives {value!r}"
-        raise ConfigError(msg) from None
+    word = "whole number" if kind is int else "number"
+    with suppress(TypeError, ValueError, OverflowError):
+        number = kind(value)
+        if not isinstance(value, bool) and (isinstance(value, str) or number == value):
+            return number
+    msg = f"{name} must be a {word}, but {origin} gives {value!r}"
+    raise ConfigError(msg)
 
 
 def find_key(apikey: str | None, environ: Mapping[str, str]) -> APIKey | None:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NoReturn, cast
+from urllib.parse import quote
 
 from doc2x_sdk.config import APIKey
 from doc2x_sdk.errors import (
@@ -24,6 +25,9 @@ from doc2x_sdk.errors import (
 __all__ = ["LIMIT_CODES", "NOT_FOUND", "Answer", "data_of", "error_from_answer", "error_from_code"]
 
 EXCERPT = 200  # characters of an answer that an error quotes
+URL_QUERY = re.compile(r"(?i)(https?:[^\s?\"'<>]*)\?[^\s\"'<>]*")
+BARE_QUERY = re.compile(r"\?[^\s\"'<>?=]*=[^\s\"'<>]*")
+SIGNATURE = re.compile(r"(?i)((?:signature|token|accesskey|credential)[\w-]*[\s\"']*(?:[=:>]|%3d)[\s\"']*)[^\s\"'<>&]+")
 NOT_FOUND = "parse_status_not_found"
 LIMIT_CODES = frozenset({"parse_task_limit_exceeded", "parse_concurrency_limit"})
 """The service is full: the same step is asked again later (Doc2X API v2, codes)."""
@@ -75,12 +79,16 @@ class Answer:
 
     def excerpt(self) -> str:
         """Return the body's first 200 characters as one line, without the key and without query strings."""
-        text = self.body[: EXCERPT * 20].decode("utf-8", "replace")
+        return self.clean(self.body[: EXCERPT * 20].decode("utf-8", "replace"))
+
+    def clean(self, text: str) -> str:
+        """Return at most 200 characters of a text from the service, without what `excerpt` leaves out."""
+        text = text[: EXCERPT * 20]
         if self.key is not None:
-            text = text.replace(self.key.reveal(), "***")
-        text = re.sub(r"(https?:[^\s?\"'<>]*)\?[^\s\"'<>]*", r"\1?...", text)
-        text = re.sub(r"(?i)((?:signature|token|accesskeyid|credential)\W{1,3})[\w%+/=.-]+", r"\1...", text)
-        return " ".join("".join(c if c.isprintable() else " " for c in text).split())[:EXCERPT]
+            key = self.key.reveal()
+            for written in (key, json.dumps(key)[1:-1], quote(key, safe="")):
+                text = text.replace(written, "***")
+        return one_line(text)
 
     def is_envelope(self) -> bool:
         """Tell whether the body is the service's JSON object with a code."""
@@ -88,18 +96,37 @@ class Answer:
         return envelope is not None and isinstance(envelope.get("code"), str)
 
 
+class Sealed(dict[str, Any]):
+    """A JSON object that prints the names of its fields only: a value may be a permission."""
+
+    def __repr__(self) -> str:
+        return f"<fields: {', '.join(self)[:EXCERPT]}>"
+
+
+def one_line(text: str) -> str:
+    """Return at most 200 printable characters of a text, without query strings and signatures."""
+    text = URL_QUERY.sub(r"\1?...", text)
+    text = BARE_QUERY.sub("?...", text)
+    text = SIGNATURE.sub(r"\1...", text)
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())[:EXCERPT]
+
+
 def reject_constant(name: str) -> NoReturn:
     """Refuse NaN and the infinities, which are not JSON."""
     raise ValueError(name)
 
 
-def envelope_of(answer: Answer) -> Mapping[str, Any] | None:
-    """Return the JSON object of an answer; None when the body is not one."""
+def envelope_of(answer: Answer) -> Sealed | None:
+    """Return the JSON object of an answer, with `data` sealed as well; None when the body is not one."""
     try:
         value = json.loads(answer.body, parse_constant=reject_constant)
     except (ValueError, RecursionError):
         return None
-    return value if isinstance(value, dict) else None
+    if not isinstance(value, dict):
+        return None
+    if isinstance(value.get("data"), dict):
+        value["data"] = Sealed(value["data"])
+    return Sealed(value)
 
 
 def data_of(answer: Answer, what: str, *, uid: str | None = None) -> Mapping[str, Any]:
@@ -117,15 +144,14 @@ def data_of(answer: Answer, what: str, *, uid: str | None = None) -> Mapping[str
     envelope = envelope_of(answer) if 200 <= answer.status < 300 else None
     if envelope is None or envelope.get("code") not in ("success", "ok"):
         raise error_from_answer(answer, what, uid=uid)
-    data = envelope.get("data")
-    if not isinstance(data, dict):
+    if not isinstance(envelope.get("data"), Sealed):
         raise ProtocolError(
             f"{what}: the answer has no data: {answer.excerpt()!r}",
             uid=uid,
             trace_id=answer.trace_id,
             status=answer.status,
         )
-    return cast("Mapping[str, Any]", data)
+    return cast(Sealed, envelope["data"])
 
 
 def error_from_answer(answer: Answer, what: str, *, uid: str | None = None) -> Doc2XError:
@@ -134,7 +160,8 @@ def error_from_answer(answer: Answer, what: str, *, uid: str | None = None) -> D
     code = envelope.get("code") if envelope else None
     if isinstance(code, str) and code not in ("success", "ok"):
         message = envelope.get("msg") if envelope else None
-        error = error_from_code(code, str(message or ""), what)
+        code = answer.clean(code)
+        error = error_from_code(code, answer.clean(message) if isinstance(message, str) else "", what)
         if type(error) is Doc2XError:
             error = error_from_status(answer, what, code) or error
     else:
@@ -149,10 +176,10 @@ def error_from_answer(answer: Answer, what: str, *, uid: str | None = None) -> D
 
 def error_from_code(code: str, message: str, what: str) -> Doc2XError:
     """Build the error of one of the service's codes; an unknown code gives a plain `Doc2XError` that carries it."""
-    message = " ".join(message.split())[:EXCERPT]
+    message = one_line(message)
     known = CODES.get(code)
     if known is None:
-        return Doc2XError(f"{what}: the service answered {code!r}: {message!r}", code=code[:100])
+        return Doc2XError(f"{what}: the service answered {code!r}: {message!r}", code=one_line(code))
     kind, text, advice = known
     told = f"{text} ({message})" if message and message not in (code, "success") else text
     return kind(told, code=code, advice=advice or kind.advice_by_default)
@@ -164,8 +191,8 @@ def error_from_status(answer: Answer, what: str, code: str | None) -> Doc2XError
     error: Doc2XError | None = None
     if status in (401, 403):
         error = AuthError(f"{what}: the service refused the key: {told!r}", code=code)
-    elif status == 429:
-        error = RateLimit(f"{what}: too many requests", code=code)
+    elif status == 429 or (status == 503 and answer.retry_after is not None):
+        error = RateLimit(f"{what}: the service asks to wait: {told!r}", code=code)
     elif status == 413:
         error = FileError(f"{what}: the service says that the file is too large", code=code)
     elif status >= 500:

@@ -17,6 +17,7 @@ from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.poolmanager import PoolManager, ProxyManager
+from urllib3.response import HTTPResponse
 
 from doc2x_sdk.service.retry import Call, CallRetry, current_call
 
@@ -29,10 +30,14 @@ class QuietURLs(logging.Filter):
     """Takes query strings out of urllib3's own log lines while one of our calls is under way: some are permissions."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Rewrite the record in place; every record passes."""
-        if current_call.get() is not None and isinstance(record.args, tuple):
+        """Rewrite the record in place. Warnings become debug lines: what is tried again is no one's concern yet."""
+        if current_call.get() is None:
+            return True
+        if isinstance(record.args, tuple):
             record.args = tuple(self.bare(argument) for argument in record.args)
-        return True
+        if record.levelno == logging.WARNING:
+            record.levelno, record.levelname = logging.DEBUG, "DEBUG"
+        return logging.getLogger(record.name).isEnabledFor(record.levelno)
 
     @staticmethod
     def bare(argument: object) -> object:
@@ -97,18 +102,23 @@ class BoundedHTTPConnection(HTTPConnection):
 
     def connect(self) -> None:
         """Connect within the connect timeout and what the call has left."""
-        call = current_call.get()
-        if call is not None and isinstance(self.timeout, int | float):
-            self.timeout = min(self.timeout, call.patience())
+        self._serve(current_call.get())
+        if self._call is not None and isinstance(self.timeout, int | float):
+            self.timeout = min(self.timeout, self._call.patience())
         super().connect()
+
+    def _serve(self, call: Call | None) -> None:
+        """Belong to a call until another takes the connection over."""
+        self._call = call
+        self._in_body = False
+        if call is not None:
+            self.response_class = functools.partial(bounded_response, call)  # type: ignore[assignment]
 
     def putrequest(self, method: str, url: str, skip_host: bool = False, skip_accept_encoding: bool = False) -> None:
         """Begin an attempt of the current call."""
-        self._call = current_call.get()
-        self._in_body = False
+        self._serve(current_call.get())
         if self._call is not None:
             self._call.begin_attempt()
-            self.response_class = functools.partial(bounded_response, self._call)  # type: ignore[assignment]
         super().putrequest(method, url, skip_host, skip_accept_encoding)
 
     def endheaders(self, message_body: Any = None, *, encode_chunked: bool = False) -> None:
@@ -124,6 +134,12 @@ class BoundedHTTPConnection(HTTPConnection):
             if self._in_body:
                 self._call.count_body(len(data))
         super().send(data)
+
+    def getresponse(self) -> HTTPResponse:  # type: ignore[override] # as urllib3's own
+        """Wait for the answer, which is due from now on."""
+        if self._call is not None:
+            self._call.await_answer()
+        return super().getresponse()
 
 
 class BoundedHTTPSConnection(BoundedHTTPConnection, HTTPSConnection):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Iterator
 
 import requests
@@ -19,11 +20,11 @@ LIBRARY_ERRORS = (requests.RequestException, urllib3.exceptions.HTTPError, OSErr
 def failure_from(error: Exception, call: Call, what: str, request: requests.PreparedRequest) -> NetworkError:
     """Say what broke, by its kind: the libraries' own words quote URLs, which may be signed."""
     host = parse_url(request.url or "").host or "the host"
-    kind = DeadlineExceeded if call.deadline.passed() else NetworkError
+    kind = DeadlineExceeded if call.late() else NetworkError
     told, advice = f"{reason_of(error)} ({host}, {call.attempts} attempts)", kind.advice_by_default
     if kind is DeadlineExceeded:
         told = f"no complete answer within the time limit: {told}"
-    if isinstance(error, requests.exceptions.SSLError):
+    if any(isinstance(each, ssl.SSLCertVerificationError) for each in causes(error)):
         advice = "Behind a proxy that replaces certificates, name its CA file in REQUESTS_CA_BUNDLE."
     return kind(f"{what}: {told}", sent=call.how_much_sent(), advice=advice)
 
@@ -32,7 +33,9 @@ def reason_of(error: BaseException) -> str:
     """Name the kind of a library's error in a few words."""
     chain = list(causes(error))
     kinds: tuple[tuple[type[BaseException], str], ...] = (
-        (urllib3.exceptions.SSLError, "the certificate or the TLS connection was not accepted"),
+        (ssl.SSLCertVerificationError, "the host's certificate was not accepted"),
+        (ssl.SSLEOFError, "the TLS connection broke off"),
+        (urllib3.exceptions.SSLError, "the TLS connection was not accepted"),
         (urllib3.exceptions.NameResolutionError, "the host's name is not known"),
         (ConnectionRefusedError, "the connection was refused"),
         (urllib3.exceptions.ProxyError, "the proxy can't be used"),

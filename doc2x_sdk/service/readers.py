@@ -27,8 +27,9 @@ def check_uid(uid: object, what: str, answer: Answer | None = None) -> str:
     """
     if isinstance(uid, str) and UID.fullmatch(uid) and ".." not in uid:
         return uid
+    told = repr(answer.clean(uid)[:60] if answer else uid[:60]) if isinstance(uid, str) else f"a {type(uid).__name__}"
     raise ProtocolError(
-        f"{what}: {str(uid)[:60]!r} is not a uid",
+        f"{what}: {told} is not a uid",
         trace_id=answer.trace_id if answer else None,
         status=answer.status if answer else None,
     )
@@ -43,7 +44,7 @@ def export_status(answer: Answer, what: str, uid: str) -> ExportStatus:
         uid=uid,
         state="processing" if state == "success" and not url else state,
         url=SignedURL(url) if url and state == "success" else None,
-        detail=text_or(data.get("detail")),
+        detail=answer.clean(text_or(data.get("detail"))),
         trace_id=answer.trace_id,
     )
 
@@ -54,7 +55,7 @@ def pages_of(result: object, uid: str, *, numbered: bool) -> tuple[Page, ...]:
     A picture's pages have no index (`numbered` false) and keep the service's order.
 
     Raises:
-        IncompleteResult: no pages, one without a number, or a number twice.
+        IncompleteResult: no pages, one without a number, a number twice, or one left out between 0 and the last.
         ProtocolError: not a list of objects.
     """
     raw = result.get("pages") if isinstance(result, Mapping) else None
@@ -68,6 +69,13 @@ def pages_of(result: object, uid: str, *, numbered: bool) -> tuple[Page, ...]:
     numbers = [page.index for page in pages]
     if numbers[0] < 0 or len(set(numbers)) != len(numbers):
         raise IncompleteResult("The result has pages without a number, or numbers given twice", got=len(raw), uid=uid)
+    if numbers[-1] != len(numbers) - 1:
+        raise IncompleteResult(
+            f"The result has {len(numbers)} pages, but their numbers go up to {numbers[-1]}",
+            expected=numbers[-1] + 1,
+            got=len(numbers),
+            uid=uid,
+        )
     return tuple(pages)
 
 
@@ -117,7 +125,10 @@ def text_or(value: object, default: str = "") -> str:
 
 def number_or_none(value: object) -> float | None:
     """Return a finite number, or None."""
-    number = float(value) if isinstance(value, int | float) and not isinstance(value, bool) else math.nan
+    try:
+        number = float(value) if isinstance(value, int | float) and not isinstance(value, bool) else math.nan
+    except OverflowError:  # a whole number of more than 308 digits
+        return None
     return number if math.isfinite(number) else None
 
 

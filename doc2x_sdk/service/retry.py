@@ -7,6 +7,8 @@ decides whether the request may go out again (see `Resend`), and it carries the 
 from __future__ import annotations
 
 import enum
+import logging
+import ssl
 import threading
 from collections.abc import Mapping
 from contextvars import ContextVar
@@ -24,6 +26,8 @@ from urllib3.util.retry import Retry
 from doc2x_sdk.clock import Clock, Deadline
 
 __all__ = ["ANY_FAILURE", "Call", "CallRetry", "Resend", "RetryBudget", "current_call", "retry_after_seconds"]
+
+log = logging.getLogger("doc2x_sdk")
 
 BACKOFF_FIRST = 0.5  # seconds before the second attempt; doubles with each one
 BACKOFF_MOST = 8.0
@@ -77,13 +81,15 @@ class Call:
 
     Attributes:
         deadline: attempts, pauses and the reading of the answer end before it.
+        answer_within: seconds for the answer to one attempt, counted from the end of its request.
         silence: seconds without a byte, in either direction, after which an attempt is given up.
         resend: what may be sent again after a failure without an answer.
         statuses: HTTP statuses that are tried again.
         retries: attempts after the first.
         body_length: bytes of the body, 0 without one.
         sent: bytes of the body handed to the socket in the present attempt.
-        ever_sent: the most that any attempt handed over.
+        ever_sent: the most that any attempt handed over, those aside that the service refused with 429.
+        answer_by: when the answer of the present attempt is due; None while the request is being sent.
         engine: the retry engine as far as it has come; None before the first attempt.
     """
 
@@ -94,16 +100,34 @@ class Call:
     retries: int
     clock: Clock
     budget: RetryBudget
+    answer_within: float = 60.0
     body_length: int = 0
     sent: int = 0
     ever_sent: int = 0
     attempts: int = 0
+    answer_by: Deadline | None = None
     engine: CallRetry | None = field(default=None, repr=False)
 
     def begin_attempt(self) -> None:
         """Count an attempt: its request line is about to leave."""
         self.attempts += 1
         self.sent = 0
+        self.answer_by = None
+
+    def await_answer(self) -> None:
+        """The request has left: from now on the answer is due."""
+        self.answer_by = self.clock.deadline(self.answer_within)
+
+    def unbind_answer(self) -> None:
+        """Let the rest of the answer take its time: only silence ends it, and the call's deadline."""
+        self.answer_by = None
+
+    def end_attempt(self, *, refused: bool) -> None:
+        """Forget an attempt that another follows; one that was `refused` has left nothing at the service."""
+        self.sent = 0
+        self.answer_by = None
+        if refused:
+            self.ever_sent = 0
 
     def count_body(self, length: int) -> None:
         """Count body bytes before they are handed to the socket: a failed write may still have sent some."""
@@ -112,30 +136,36 @@ class Call:
 
     def patience(self) -> float:
         """Return the seconds that the next read or write may take; raises `TimeoutError` past the deadline."""
-        left = self.deadline.left()
+        left = min(self.deadline.left(), self.answer_by.left() if self.answer_by is not None else float("inf"))
         if left <= 0:
             msg = "the call's deadline has passed"
             raise TimeoutError(msg)
         return min(self.silence, left)
 
+    def late(self) -> bool:
+        """Tell whether the time for the call, or for the answer of this attempt, has run out."""
+        return self.deadline.passed() or (self.answer_by is not None and self.answer_by.passed())
+
     def how_much_sent(self) -> str:
-        """Say how much of the body left in the last attempt: "nothing", "part" or "all"."""
-        if self.sent == 0:
+        """Say how much of the body has left, in the attempt that came furthest: "nothing", "part" or "all"."""
+        if self.ever_sent == 0:
             return "nothing"
-        return "all" if self.sent >= self.body_length else "part"
+        return "all" if self.ever_sent >= self.body_length else "part"
 
     def may_send_again(self, error: Exception) -> bool:
         """Tell whether a request that failed without an answer may go out again."""
-        if isinstance(error, SSLError) or isinstance(getattr(error, "original_error", None), SSLError):
+        if is_refused_certificate(error):
             return False
         if self.resend is Resend.ALWAYS:
             return True
         if self.resend is Resend.UNTIL_WHOLE:
-            return self.how_much_sent() != "all"
+            return self.sent < self.body_length
         return self.ever_sent == 0
 
     def pause(self, headers: Mapping[str, str] | None, attempt: int) -> float | None:
         """Return the seconds to wait before the next attempt, or None when it would pass the deadline or the budget.
+
+        A call without a deadline, an upload, waits no longer than an answer may take.
 
         The service's Retry-After counts where it can be used; otherwise the pause doubles up to 8 s, and chance takes
         away up to half of it, so that clients which failed together don't return together.
@@ -143,7 +173,7 @@ class Call:
         asked = retry_after_seconds(headers, self.clock) if headers is not None else None
         backoff = min(BACKOFF_MOST, BACKOFF_FIRST * 2 ** (attempt - 1)) * self.clock.uniform(0.5, 1.0)
         wait = backoff if asked is None else asked + self.clock.uniform(0.0, 0.1)
-        if wait >= self.deadline.left() or not self.budget.take():
+        if wait >= min(self.deadline.left(), self.answer_within) or not self.budget.take():
             return None
         return wait
 
@@ -232,12 +262,22 @@ class CallRetry(Retry):
         if response is not None and not 0 <= int_or(response.headers.get("Content-Length"), -1) <= DRAINED_BYTES:
             response.close()
         engine.next_pause = pause
+        why = f"HTTP {response.status}" if response is not None else type(error).__name__
+        log.debug("attempt %d ended with %s, the next is in %.1f s", self.call.attempts, why, pause)
         self.call.engine = engine
+        self.call.end_attempt(refused=response is not None and response.status == 429)
         return engine
 
     def sleep(self, response: BaseHTTPResponse | None = None) -> None:  # noqa: ARG002 - urllib3's signature
         """Wait the pause that `increment` fixed."""
         self.call.clock.sleep(self.next_pause)
+
+
+def is_refused_certificate(error: Exception) -> bool:
+    """Tell whether TLS was refused, in which case another attempt would fail as well, and not merely broken off."""
+    found = [each for each in (error, getattr(error, "original_error", None)) if isinstance(each, SSLError)]
+    broken_off = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError)
+    return any(not any(isinstance(cause, broken_off) for cause in each.args) for each in found)
 
 
 def int_or(value: str | None, default: int) -> int:

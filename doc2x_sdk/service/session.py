@@ -7,26 +7,26 @@ the library's, so that no traceback leads into frames which hold the key or a si
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from http.cookiejar import DefaultCookiePolicy
-from pathlib import Path
-from typing import Any, NoReturn, Protocol, cast
+from typing import Any, NoReturn, Protocol, cast, runtime_checkable
 
 import requests
 import urllib3
 from requests.auth import AuthBase
 from requests.cookies import RequestsCookieJar
-from requests.utils import get_environ_proxies
 from urllib3.util import parse_url
 
 from doc2x_sdk.clock import Clock, Deadline
 from doc2x_sdk.config import APIKey, Settings, is_loopback
-from doc2x_sdk.errors import ConfigError, Doc2XError, ResponseTooLarge, UnsafeURL
+from doc2x_sdk.errors import ConfigError, Doc2XError, FileError, ResponseTooLarge, UnsafeURL
 from doc2x_sdk.models import SignedURL
 from doc2x_sdk.service.answers import Answer
 from doc2x_sdk.service.connections import CallAdapter
+from doc2x_sdk.service.environment import find_ca_bundle, proxies_for
 from doc2x_sdk.service.failures import LIBRARY_ERRORS, failure_from
 from doc2x_sdk.service.retry import (
     ANY_FAILURE,
@@ -42,9 +42,10 @@ from doc2x_sdk.version import __version__
 
 __all__ = ["Body", "Transport"]
 
+log = logging.getLogger("doc2x_sdk")
+
 READ_BLOCK = 64 * 1024
 ERROR_BODY = 64 * 1024  # bytes kept of a storage host's error page
-CA_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
 
 
 class Body(Protocol):
@@ -59,6 +60,14 @@ class Body(Protocol):
 
     def tell(self) -> int:
         """Return the position."""
+
+
+@runtime_checkable
+class HasSeek(Protocol):
+    """A body that was read and must be read again."""
+
+    def seek(self, position: int, /) -> int:
+        """Go to a position."""
 
 
 class Masked(str):
@@ -82,9 +91,16 @@ class Bearer(AuthBase):
         return request
 
 
+class PlainSession(requests.Session):
+    """A session for which no answer is a redirect."""
+
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        """Return None: else requests reads a redirect's whole body, without a limit, even when it does not follow."""
+
+
 def build_session(connections: int) -> requests.Session:
     """Build a session without cookies, without the environment's .netrc, and with our adapter."""
-    session = requests.Session()
+    session = PlainSession()
     session.trust_env = False
     jar = RequestsCookieJar()
     jar.set_policy(DefaultCookiePolicy(allowed_domains=[]))
@@ -94,22 +110,6 @@ def build_session(connections: int) -> requests.Session:
     session.mount("https://", adapter)
     session.mount("http://", adapter)
     return session
-
-
-def find_ca_bundle(environ: Mapping[str, str]) -> str | bool:
-    """Return the CA file or folder that the environment names; True for the built-in list.
-
-    Raises `ConfigError` when it names one that is not there: certificates are never left unchecked.
-    """
-    for variable in CA_VARIABLES:
-        value = environ.get(variable)
-        if value:
-            if not Path(value).exists():
-                raise ConfigError(
-                    f"{variable} names a CA file that is not there: {value}", advice="Correct or unset the variable."
-                )
-            return value
-    return True
 
 
 class Transport:
@@ -164,12 +164,13 @@ class Transport:
             statuses: HTTP statuses after which it goes out again.
             params: the query.
             json: a JSON body.
-            body: a raw body; its upload is bounded by silence only, not by the call's deadline.
+            body: a raw body; its upload is bounded by silence only, and `call_timeout` counts from its end.
             headers: more headers.
             deadline: an earlier end than `call_timeout` from now.
             token: instead of the account's key.
 
         Raises:
+            FileError: the body is empty or can't be read twice; nothing was sent.
             NetworkError: no answer came within the retries; `sent` says how much of the body had left.
             DeadlineExceeded: the time ran out first.
             ResponseTooLarge: the answer is over `max_answer_bytes`.
@@ -177,6 +178,7 @@ class Transport:
         bearer = token or self._key
         if bearer is None:
             raise no_key()
+        check_body(body)
         limit = None if body is not None else self.settings.call_timeout
         request = requests.Request(
             method, self.base_url + path, params=params, json=json, data=body, headers=headers, auth=Bearer(bearer)
@@ -189,9 +191,11 @@ class Transport:
         """Send a body to a presigned URL: no Authorization, no cookies, no redirects.
 
         Raises:
+            FileError: the body is empty or can't be read twice; nothing was sent.
             UnsafeURL: before anything is sent, for a link that must not be followed.
             NetworkError: no answer; with `sent` = "all" the object may have been stored.
         """
+        check_body(body)
         prepared = self._storage_request("PUT", url, data=body, headers={"Accept-Encoding": "identity"})
         call = self._call(prepared, Resend.UNTIL_WHOLE, ANY_FAILURE, self.clock.deadline(None))
         return self._whole(self._storage, prepared, call, what, limit=ERROR_BODY, key=None, cut=True)
@@ -207,6 +211,7 @@ class Transport:
         prepared = self._storage_request("GET", url, headers={"Accept-Encoding": "identity"})
         call = self._call(prepared, Resend.ALWAYS, ANY_FAILURE, self.clock.deadline(None))
         response = self._send(self._storage, prepared, call, what)
+        call.unbind_answer()  # the body may take as long as it moves
         failure: Doc2XError | None = None
         try:
             yield response
@@ -244,6 +249,7 @@ class Transport:
             retries=settings.retries,
             clock=self.clock,
             budget=self._budget,
+            answer_within=settings.call_timeout,
             body_length=len(body) if body is not None else 0,
         )
 
@@ -251,20 +257,27 @@ class Transport:
         self, session: requests.Session, request: requests.PreparedRequest, call: Call, what: str
     ) -> requests.Response:
         failure: Doc2XError
+        proxies = proxies_for(request.url or "")
         token = current_call.set(call)
         try:
-            return session.send(
+            response = session.send(
                 request,
                 stream=True,
                 timeout=(self.settings.connect_timeout, call.silence),
                 verify=self._verify,
-                proxies=proxies_for(request.url or ""),
+                proxies=proxies,
                 allow_redirects=False,
             )
         except LIBRARY_ERRORS as error:
             failure = failure_from(error, call, what, request)
+        except Doc2XError as error:  # the body's reader found something; its traceback leads through the libraries
+            failure = error.with_traceback(None)
+        else:
+            log.debug("%s: HTTP %d (%d attempts)", what, response.status_code, call.attempts)
+            return response
         finally:
             current_call.reset(token)
+        log.debug("%s", failure)
         raise failure
 
     def _whole(
@@ -283,19 +296,25 @@ class Transport:
             response = self._send(session, request, call, what)
             engine = cast(CallRetry, response.raw.retries)
             failure: Doc2XError | None = None
+            again: CallRetry | None = None
             try:
-                body = read_capped(response, limit, what, cut=cut)
+                body = read_capped(response, limit, cut=cut)
             except LIBRARY_ERRORS as error:
                 failure = failure_from(error, call, what, request)
                 again = next_engine(engine, request, error)
+            else:
+                if body is not None:
+                    self._budget.give()
+                    retry_after = retry_after_seconds(response.headers, self.clock)
+                    return Answer(response.status_code, response.headers, body, key, retry_after)
+                failure = ResponseTooLarge(f"{what}: the answer is over {limit} bytes", status=response.status_code)
             finally:
                 response.close()
-            if failure is None:
-                self._budget.give()
-                retry_after = retry_after_seconds(response.headers, self.clock)
-                return Answer(response.status_code, response.headers, body, key, retry_after)
             if again is None:
                 raise failure
+            sent: object = request.body
+            if isinstance(sent, HasSeek):
+                sent.seek(0)
             again.sleep()
 
 
@@ -316,11 +335,22 @@ def next_engine(engine: CallRetry, request: requests.PreparedRequest, error: Exc
         return None
 
 
-def read_capped(response: requests.Response, limit: int, what: str, *, cut: bool = False) -> bytes:
-    """Read a body's decoded bytes up to a limit.
+def check_body(body: object) -> None:
+    """Raise `FileError` for a body that is empty or can't be sent a second time.
 
-    With `cut`, what is over the limit is left unread; otherwise it raises `ResponseTooLarge`.
+    requests would send either as chunks: without a length, and on a resend without content.
     """
+    if body is None:
+        return
+    replayable = isinstance(body, bytes) or all(hasattr(body, name) for name in ("__len__", "read", "seek", "tell"))
+    if not replayable:
+        raise FileError("The upload can't be read twice: it needs a length, read, seek and tell")
+    if len(cast(Body, body)) == 0:
+        raise FileError("The upload is empty")
+
+
+def read_capped(response: requests.Response, limit: int, *, cut: bool = False) -> bytes | None:
+    """Read a body's decoded bytes up to a limit; None when it is longer. With `cut` the rest is left unread."""
     parts: list[bytes] = []
     room = limit
     while room >= 0:
@@ -329,14 +359,7 @@ def read_capped(response: requests.Response, limit: int, what: str, *, cut: bool
             return b"".join(parts)
         parts.append(block)
         room -= len(block)
-    if cut:
-        return b"".join(parts)[:limit]
-    raise ResponseTooLarge(f"{what}: the answer is over {limit} bytes", status=response.status_code)
-
-
-def proxies_for(url: str) -> dict[str, str]:
-    """Return the environment's proxies for a URL; none for loopback."""
-    return {} if is_loopback(parse_url(url).host) else dict(get_environ_proxies(url))
+    return b"".join(parts)[:limit] if cut else None
 
 
 def refuse_pickling(self: object) -> NoReturn:

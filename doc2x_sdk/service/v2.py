@@ -75,8 +75,14 @@ class ServiceV2:
                 uid=slot.uid,
                 advice="Run it again: a new link costs nothing.",
             )
-        error = error_from_answer(answer, what, uid=slot.uid)
-        raise error
+        if answer.status >= 500:
+            raise NetworkError(
+                f"{what}: the storage host is in trouble: {answer.excerpt()!r}",
+                status=answer.status,
+                uid=slot.uid,
+                sent="all",
+            )
+        raise error_from_answer(answer, what, uid=slot.uid)
 
     def upload_direct(self, body: Body) -> str:
         """Send a PDF of at most 300 MB in one step and return its uid. It is paid without a uid known before.
@@ -105,7 +111,7 @@ class ServiceV2:
         data = data_of(answer, what)
         uid = check_uid(data.get("uid"), what, answer)
         pages = pages_of(data.get("result"), uid, numbered=False)
-        return ImageResult(uid, pages, zip_of(data, uid), answer.trace_id, data)
+        return ImageResult(uid, pages, zip_of(data, uid), answer.trace_id, dict(data))
 
     def status(self, uid: str, *, deadline: Deadline | None = None) -> ParseStatus:
         """Ask how far a PDF's parse is."""
@@ -179,10 +185,10 @@ class ServiceV2:
             state=state,
             progress=100 if state == "success" else percent(data.get("progress")),
             pages=pages_of(data.get("result"), uid, numbered=numbered) if state == "success" else (),
-            detail=text_or(data.get("detail")),
+            detail=answer.clean(text_or(data.get("detail"))),
             trace_id=answer.trace_id,
             convert_zip=zip_of(data, uid) if state == "success" else None,
-            raw=data,
+            raw=dict(data),
         )
 
     def _paid_post(self, path: str, body: Body, what: str) -> str:

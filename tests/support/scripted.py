@@ -106,14 +106,14 @@ class Conversation:
             return
         length = int(request.headers.get("content-length", "0"))
         wanted = length if most is None else min(most, length)
-        while len(request.body) < wanted:
-            if self._pending:
-                room = wanted - len(request.body)
-                request.body += self._pending[:room]
-                self._pending = self._pending[room:]
-            else:
-                self._pending = self._receive(min(65536, wanted - len(request.body)))
-        request.whole = len(request.body) == length
+        body = bytearray(self._pending[:wanted])
+        self._pending = self._pending[wanted:]
+        try:
+            while len(body) < wanted:
+                body += self._receive(min(65536, wanted - len(body)))
+        finally:
+            request.body = bytes(body)
+        request.whole = len(body) == length
 
     def _read_chunks(self, request: Request) -> None:
         while True:
@@ -284,6 +284,7 @@ class ScriptedServer:
         tls: speak TLS from the first byte.
         proxy_to: be an HTTP proxy: answer CONNECT and go on as the origin, in TLS by this context.
         host, port: where to listen; port 0 takes any.
+        receive_buffer: bytes that the kernel takes for a connection before it is read; its own choice by default.
 
     A step that raises something else than a broken connection fails the test when the context ends.
     """
@@ -295,6 +296,7 @@ class ScriptedServer:
         proxy_to: ssl.SSLContext | None = None,
         host: str = "127.0.0.1",
         port: int = 0,
+        receive_buffer: int | None = None,
     ) -> None:
         self.script = list(script)
         self.requests: list[Request] = []
@@ -310,7 +312,11 @@ class ScriptedServer:
         self._open: set[socket.socket] = set()
         self._threads: list[threading.Thread] = []
         self._failures: list[BaseException] = []
+        self._ended = threading.Condition()
+        self.ended = 0  # connections that are closed on this side
         self._listener = socket.create_server((host, port), backlog=128)
+        if receive_buffer is not None:
+            self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         self.address: tuple[str, int] = self._listener.getsockname()[:2]
 
     @property
@@ -363,6 +369,11 @@ class ScriptedServer:
         """Whether any request's head or body held this text."""
         return any(text.encode() in request.head + request.body for request in [*self.requests, *self.tunnels])
 
+    def wait_ended(self, connections: int) -> None:
+        """Wait until that many connections have ended, by either side."""
+        with self._ended:
+            assert self._ended.wait_for(lambda: self.ended >= connections, JOIN_LIMIT)
+
     # for Conversation
 
     def add(self, request: Request) -> None:
@@ -408,6 +419,9 @@ class ScriptedServer:
             sock.close()
             with self._lock:
                 self._open -= {sock, conversation.sock}
+            with self._ended:
+                self.ended += 1
+                self._ended.notify_all()
 
     def _secured(self, conversation: Conversation, context: ssl.SSLContext | None) -> bool:
         if context is not None:

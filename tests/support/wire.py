@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -16,13 +17,32 @@ from doc2x_sdk.service.v2 import ServiceV2
 from tests.support.clocks import StillClock
 from tests.support.scripted import ScriptedServer
 
-__all__ = ["KEY", "SIGNATURE", "Authority", "open_service", "open_transport", "signed", "uid_data"]
+__all__ = ["KEY", "SIGNATURE", "Authority", "Blob", "open_service", "open_transport", "signed", "uid_data"]
 
 KEY = "sk-canary4a7f19c2d8e6b305canary"
 """The account's key in tests: it must turn up on the API's wire and nowhere else."""
 
 SIGNATURE = "canarySIGNATURE9f3b2e1d"
 """Stands in the query of presigned URLs: it must turn up in the request to that URL and nowhere else."""
+
+
+class Blob:
+    """Bytes as a request body: a length, read, seek and tell, as little as a body needs."""
+
+    def __init__(self, content: bytes) -> None:
+        self._file = io.BytesIO(content)
+
+    def __len__(self) -> int:
+        return len(self._file.getbuffer())
+
+    def read(self, size: int = -1, /) -> bytes:
+        return self._file.read(size)
+
+    def seek(self, position: int, /) -> int:
+        return self._file.seek(position)
+
+    def tell(self) -> int:
+        return self._file.tell()
 
 
 def signed(origin: str, path: str = "/bucket/object") -> SignedURL:
