@@ -36,7 +36,9 @@ class Application:
         signer = Signer(_secret(folder))
         keep = settings.result_hours * 3600
         store = Store(folder, clock, keep)
-        self._workers = Workers(settings.workers, settings.ocr_workers, tools.executor)
+        self._workers = Workers(
+            settings.workers, settings.ocr_workers, tools.executor, temporary=None if settings.data else folder
+        )
         self._jobs = Jobs(settings, tools, store, self._workers)
         links = Links(signer, clock.now, settings.upload_seconds, keep)
         desk = Desk(settings, store, self._jobs, links)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import secrets
 from typing import Any
@@ -72,7 +73,8 @@ class Convert:
 
     def _begin(self, task: Task, wanted: exports.ExportRequest, body: dict[str, Any]) -> None:
         if old := task.export.get("file"):
-            (task.folder / old).unlink(missing_ok=True)
+            with contextlib.suppress(PermissionError):  # Windows, while somebody downloads it
+                (task.folder / old).unlink(missing_ok=True)
         name = f"convert_{wanted.to}_{secrets.token_hex(8)}.{wanted.suffix}"
         slot = {"status": "processing", "request": body, "file": name}
         task.export = slot

@@ -50,7 +50,9 @@ def from_dollars(text: str) -> str:
             parts.append("$")
             position = match.start() + 1
         else:
-            parts.append(rf"\( {formula} \)" if match["inline"] else rf"\[ {formula.strip()} \]")
+            core = formula.strip().lstrip(",;")  # the engine takes in the comma of the sentence before
+            comma = formula.strip()[: -len(core)]
+            parts.append(f"{comma} \\( {core} \\)".lstrip(" ") if match["inline"] else rf"\[ {formula.strip()} \]")
             position = match.end()
     return "".join(parts) + text[position:]
 

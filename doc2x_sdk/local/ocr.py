@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import functools
 import http.server
-import io
 import json
 import os
 import secrets
@@ -138,9 +137,8 @@ def _file_part(content_type: str, body: bytes) -> bytes:
     """The part `file` of a multipart body."""
     from python_multipart.multipart import parse_options_header
 
-    stream = io.BytesIO(body)
     boundary = parse_options_header(content_type)[1].get(b"boundary", b"")
-    for part in stream.getvalue().split(b"--" + boundary):
+    for part in body.split(b"--" + boundary):
         head, _, data = part.partition(b"\r\n\r\n")
         if b'name="file"' in head:
             return data.removesuffix(b"\r\n")

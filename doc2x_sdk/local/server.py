@@ -14,7 +14,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import Executor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any, Self
 
@@ -104,33 +104,29 @@ class _Running:
         self._folder = folder
         self._listener = listener
         self._tools = tools
-        self._thread = threading.Thread(target=self._run, name="doc2x-server", daemon=True)
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="doc2x-server")
+        self._serving: Future[None] = Future()
         self._ready = threading.Event()
         self._stop: Callable[[], None] = lambda: None
-        self._failure: Exception | None = None
         self._stats: Callable[[], Stats] = Stats
 
     def start(self) -> None:
-        self._thread.start()
-        if not self._ready.wait(START_SECONDS) or self._failure is not None:
-            raise ConfigError(f"The local server did not start: {self._failure or 'no answer'}") from self._failure
+        self._serving = self._thread.submit(asyncio.run, self._serve())
+        self._serving.add_done_callback(lambda _: self._ready.set())
+        if not self._ready.wait(START_SECONDS) or self._serving.done():
+            error = self._serving.exception() if self._serving.done() else None
+            raise ConfigError(f"The local server did not start: {error or 'no answer'}.") from error
 
     def stop(self) -> None:
         self._stop()
-        if self._thread.ident is not None:
-            self._thread.join(STOP_SECONDS)
+        done, _ = wait([self._serving], STOP_SECONDS)
+        for ended in done:
+            if error := ended.exception():
+                log.error("the local server ended with %r", error)
+        self._thread.shutdown(wait=bool(done))
 
     def stats(self) -> Stats:
         return self._stats()
-
-    def _run(self) -> None:
-        try:
-            asyncio.run(self._serve())
-        except Exception as error:
-            self._failure = error
-            log.exception("the local server ended")
-        finally:
-            self._ready.set()
 
     async def _serve(self) -> None:
         import uvicorn
@@ -144,6 +140,8 @@ class _Running:
             def connection_made(self, transport: Any) -> None:
                 nonlocal connections
                 connections += 1
+                # headers and body are two writes: without this, each answer waits 40 ms for the caller's ACK
+                transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 super().connection_made(transport)
 
         application = Application(self._settings, self._tools, self._folder, lambda: connections)

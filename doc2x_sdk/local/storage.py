@@ -9,6 +9,7 @@ from starlette.routing import Route
 from doc2x_sdk.local.desk import Desk
 from doc2x_sdk.local.failure import DocumentFailure
 from doc2x_sdk.local.links import crop_box
+from doc2x_sdk.local.pages import image_name
 
 __all__ = ["Storage"]
 
@@ -59,7 +60,10 @@ class Storage:
         if task is None or not page.isdecimal() or task.state != "success":
             return _error(404, "NoSuchKey")
         try:
-            jpeg = await self._desk.jobs.picture(task, int(page), crop_box(request.query_params))
+            box = crop_box(request.query_params)
+            if box and (crop := task.images / image_name(int(page), box)).is_file():
+                return FileResponse(crop, media_type="image/jpeg")
+            jpeg = await self._desk.jobs.picture(task, int(page), box)
         except (DocumentFailure, KeyError, ValueError):
             return _error(404, "NoSuchKey")
         return Response(jpeg, media_type="image/jpeg")

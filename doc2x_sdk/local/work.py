@@ -9,11 +9,13 @@ from __future__ import annotations
 import asyncio
 import multiprocessing
 import os
+import shutil
 import signal
 import threading
 from collections.abc import Callable
 from concurrent.futures import BrokenExecutor, Executor, ProcessPoolExecutor
 from multiprocessing.connection import wait
+from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from doc2x_sdk.local.failure import DocumentFailure
@@ -23,7 +25,7 @@ __all__ = ["Workers"]
 Result = TypeVar("Result")
 Kind = Literal["parse", "ocr"]
 
-STOP_SECONDS = 10.0
+STOP_SECONDS = 3.0
 
 
 class Workers:
@@ -32,9 +34,13 @@ class Workers:
     OCR has a pool of its own, since each of its processes holds about 1 GB of models.
     """
 
-    def __init__(self, parse: int, ocr: int, executor: Executor | None = None) -> None:
+    def __init__(
+        self, parse: int, ocr: int, executor: Executor | None = None, *, temporary: Path | None = None
+    ) -> None:
+        """Prepare pools of these sizes; workers that lose their server remove its `temporary` folder."""
         self._sizes: dict[Kind, int] = {"parse": parse, "ocr": ocr}
         self._given = executor
+        self._temporary = temporary
         self._pools: dict[Kind, ProcessPoolExecutor] = {}
         self._alone = asyncio.Lock()
 
@@ -75,35 +81,37 @@ class Workers:
 
     def _pool(self, kind: Kind) -> ProcessPoolExecutor:
         if kind not in self._pools:
-            self._pools[kind] = _new_pool(self._sizes[kind])
+            self._pools[kind] = self._new_pool(self._sizes[kind])
         return self._pools[kind]
+
+    def _new_pool(self, size: int) -> ProcessPoolExecutor:
+        # spawn, on every system: the server has threads, which do not survive a fork
+        context = multiprocessing.get_context("spawn")
+        return ProcessPoolExecutor(size, mp_context=context, initializer=_begin, initargs=(self._temporary,))
 
     async def _run_alone(self, function: Callable[..., Result], *arguments: Any) -> Result:
         async with self._alone:
             if self._given is not None:
                 return await asyncio.wrap_future(self._given.submit(function, *arguments))
-            pool = _new_pool(1)
+            pool = self._new_pool(1)
             try:
                 return await asyncio.wrap_future(pool.submit(function, *arguments))
             finally:
                 pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _new_pool(size: int) -> ProcessPoolExecutor:
-    # spawn, on every system: the server has threads, which do not survive a fork
-    return ProcessPoolExecutor(size, mp_context=multiprocessing.get_context("spawn"), initializer=_begin)
-
-
-def _begin() -> None:
+def _begin(temporary: Path | None) -> None:
     """Start of a worker: Ctrl-C is the server's matter, and a worker does not outlive its server."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True, name="doc2x-parent").start()
+    threading.Thread(target=_end_with_parent, args=(temporary,), daemon=True, name="doc2x-parent").start()
 
 
-def _end_with_parent() -> None:
+def _end_with_parent(temporary: Path | None) -> None:
     parent = multiprocessing.parent_process()
     if parent is not None:
         wait([parent.sentinel])
+        if temporary is not None:
+            shutil.rmtree(temporary, ignore_errors=True)
         os._exit(1)
 
 

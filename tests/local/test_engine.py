@@ -7,6 +7,9 @@ from types import SimpleNamespace
 
 import pytest
 from PIL import Image
+from reportlab.lib.pagesizes import A4
+from reportlab.lib.utils import ImageReader
+from reportlab.pdfgen import canvas
 
 from doc2x_sdk.local import engine, ocr
 from doc2x_sdk.local.failure import DocumentFailure
@@ -158,3 +161,18 @@ def test_what_is_not_a_picture_is_refused(content: bytes, code: str) -> None:
     with pytest.raises(DocumentFailure) as caught:
         engine.read_image(content)
     assert caught.value.code == code
+
+
+def test_a_page_of_text_over_many_strips_has_no_pictures(drawn_text: Image.Image) -> None:
+    stream = io.BytesIO()
+    sheet = canvas.Canvas(stream, pagesize=A4)
+    for row in range(engine.STRIPS + 5):
+        strip = drawn_text.crop((0, row * 4, 900, row * 4 + 4))
+        sheet.drawImage(ImageReader(strip), 72, 700 - 8 * row, 200, 8)
+    for row in range(20):
+        sheet.drawString(300, 780 - 30 * row, f"Line {row} of a text that stands beside the strips.")
+    sheet.save()
+    (page,) = engine.parse_pages(stream.getvalue(), 0, 0)
+    assert "Line 7" in page.markdown
+    assert "<img" not in page.markdown
+    assert not page.crops

@@ -10,6 +10,7 @@ from doc2x_sdk.local.formulas import flatten, from_dollars, is_display, to_dolla
     [
         (r"force $F_{i}$ is", r"force \( F_{i} \) is"),
         (r"$9\times 10^{-10}$t/mm3", r"\( 9\times 10^{-10} \)t/mm3"),
+        (r"particle$,m_{i}$ is", r"particle, \( m_{i} \) is"),
         (r"$$E = mc^2$$", r"\[ E = mc^2 \]"),
         (r"$a_{1}$ and $b^{2}$", r"\( a_{1} \) and \( b^{2} \)"),
         ("It costs $5 and $6 in all", "It costs $5 and $6 in all"),

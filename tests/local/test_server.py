@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
@@ -65,15 +66,18 @@ def test_the_key_is_not_on_the_command_line() -> None:
 
 
 @needs_proc
-def test_workers_do_not_outlive_a_killed_server() -> None:
+def test_workers_do_not_outlive_a_killed_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
     process = child.start(ServerSettings(workers=2))
     caller = Caller(process.url, process.key)
     caller.parse(make_pdf(*"abcdef"))
     caller.close()
     below = descendants(process.pid)
     assert below
+    assert list(tmp_path.glob("doc2x-local-*"))
     os.kill(process.pid, signal.SIGKILL)
     wait_for(lambda: not any(map(is_alive, below)))
+    assert not list(tmp_path.glob("doc2x-local-*"))
     process.close()
 
 
@@ -125,6 +129,17 @@ def test_without_the_extra_starting_names_it() -> None:
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
     assert "liteparse" in done.stdout
     assert "pip install 'doc2x-sdk[local]'" in done.stdout
+
+
+def test_answers_on_a_kept_connection_do_not_wait_for_an_acknowledgement(
+    caller: Caller, shared_server: LocalServer
+) -> None:
+    caller.status("nobody")
+    before, connections = time.monotonic(), shared_server.stats().connections
+    for _ in range(100):
+        caller.status("nobody")
+    assert shared_server.stats().connections == connections
+    assert time.monotonic() - before < 2.0  # 4 s with Nagle's algorithm on
 
 
 def crash_until(path: str, times: int) -> int:
