@@ -5,12 +5,15 @@ from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from tests.support.rows import check_rows, table
 from tests.support.wire import Authority
 
 SAMPLES = os.environ.get("DOC2X_SAMPLES", "")  # read here: each test starts from an emptied environment
+hypothesis.settings.register_profile("suite", deadline=None, print_blob=True)  # a busy machine is no failure
+hypothesis.settings.load_profile("suite")
 FORGOTTEN = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR", "NETRC")
 
 

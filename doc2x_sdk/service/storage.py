@@ -36,7 +36,8 @@ def dissect(url: SignedURL) -> Link | None:
         return None
     if re.search(r"[\\\x00-\x20\x7f]", url.reveal()) or not parts.host:
         return None
-    return Link(parts.scheme or "", parts.host.lower().rstrip("."), parts.auth is not None)
+    has_user = parts.auth is not None or re.match(r"[^/?#]*//[^/?#]*@", url.reveal()) is not None
+    return Link(parts.scheme or "", parts.host.lower().rstrip("."), has_user)
 
 
 def check_storage_url(url: SignedURL, allowed: tuple[str, ...], *, loopback: bool) -> None:
