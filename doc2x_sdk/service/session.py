@@ -210,7 +210,43 @@ class Transport:
         """
         prepared = self._storage_request("GET", url, headers={"Accept-Encoding": "identity"})
         call = self._call(prepared, Resend.ALWAYS, ANY_FAILURE, self.clock.deadline(None))
-        response = self._send(self._storage, prepared, call, what)
+        with self._streamed(self._storage, prepared, call, what) as response:
+            yield response
+
+    @contextmanager
+    def stream_api(
+        self, path: str, what: str, *, params: Mapping[str, str], token: APIKey
+    ) -> Iterator[requests.Response]:
+        """Open an API answer whose body is a file; it is read as that of `stream`. One attempt: the reader repeats.
+
+        Args:
+            path: below the origin, from its slash.
+            what: what is asked for, as the subject of an error message.
+            params: the query.
+            token: the bearer.
+
+        Raises:
+            NetworkError: no answer, or the body broke off while it was read.
+        """
+        prepared = self._api.prepare_request(
+            requests.Request(
+                "GET",
+                self.base_url + path,
+                params=params,
+                headers={"Accept-Encoding": "identity"},
+                auth=Bearer(token),
+            )
+        )
+        call = self._call(prepared, Resend.ALWAYS, frozenset(), self.clock.deadline(None))
+        call.retries, call.silence = 0, self.settings.stall_timeout
+        with self._streamed(self._api, prepared, call, what) as response:
+            yield response
+
+    @contextmanager
+    def _streamed(
+        self, session: requests.Session, prepared: requests.PreparedRequest, call: Call, what: str
+    ) -> Iterator[requests.Response]:
+        response = self._send(session, prepared, call, what)
         call.unbind_answer()  # the body may take as long as it moves
         failure: Doc2XError | None = None
         try:
