@@ -16,16 +16,31 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, Literal, NoReturn
 from urllib.parse import urlsplit
 
 from doc2x_sdk.errors import ConfigError
 
-__all__ = ["APIKey", "Configuration", "Settings", "config_path", "is_loopback", "key_path", "load", "set_key"]
+__all__ = [
+    "APIKey",
+    "Configuration",
+    "Generation",
+    "Settings",
+    "config_path",
+    "is_loopback",
+    "key_path",
+    "load",
+    "set_key",
+]
+
+Generation = Literal["v1", "v2"]
+"""The two generations of the service (Doc2X API, "Two generations")."""
 
 KEY_VARIABLES = ("DOC2X_APIKEY", "DOC2X_API_KEY")
 STORAGE_HOSTS = (".aliyuncs.com", ".amazonaws.com.cn", ".noedgeai.com")
 MEGABYTE = 1024 * 1024
+V1_LIMITS = {"max_pdf_bytes": 100 * MEGABYTE, "max_image_bytes": 10 * MEGABYTE}
+"""Where v1 takes other sizes than the defaults below, which are v2's (Doc2X API v1, upload)."""
 
 
 def setting(default: Any, text: str) -> Any:
@@ -197,6 +212,7 @@ def load(
     *,
     apikey: str | None = None,
     environ: Mapping[str, str] | None = None,
+    api: Generation = "v2",
     **given: Any,
 ) -> Configuration:
     """Gather the settings and the key. Nothing is sent; a missing key is None.
@@ -204,6 +220,7 @@ def load(
     Args:
         apikey: the key as an argument, before all other places.
         environ: the environment; the process's own by default.
+        api: whose limits are the defaults.
         given: settings by name; None means not given.
 
     Raises:
@@ -218,7 +235,7 @@ def load(
             if name not in known:
                 msg = f"Unknown setting {name!r} ({origin})"
                 raise ConfigError(msg)
-    values: dict[str, Any] = {}
+    values: dict[str, Any] = dict(V1_LIMITS) if api == "v1" else {}
     origins: dict[str, str] = {}
     for name in known:
         variable = f"DOC2X_{name.upper()}"
