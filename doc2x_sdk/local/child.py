@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import IO, Any, Self
 
 from doc2x_sdk.errors import ConfigError
+from doc2x_sdk.local.extra import require_extra
 from doc2x_sdk.local.settings import ServerSettings
 
 __all__ = ["KEY_VARIABLE", "SETTINGS_VARIABLE", "LocalProcess", "settings_from_environment", "start"]
@@ -72,8 +73,9 @@ def start(settings: ServerSettings | None = None, *, timeout: float = START_SECO
         timeout: seconds until it must have told its URL.
 
     Raises:
-        ConfigError: it did not start; the message ends with what it wrote on stderr.
+        ConfigError: the extra `local` is missing, or it did not start; the message ends with what it wrote on stderr.
     """
+    require_extra()
     settings = settings or ServerSettings()
     key = settings.api_key or f"local-{secrets.token_urlsafe(24)}"
     environment = os.environ | {KEY_VARIABLE: key, SETTINGS_VARIABLE: json.dumps(_plain(settings))}

@@ -20,6 +20,7 @@ from typing import Any, Self
 
 from doc2x_sdk.clock import Clock
 from doc2x_sdk.errors import ConfigError
+from doc2x_sdk.local.extra import require_extra
 from doc2x_sdk.local.settings import ServerSettings, Stats, Tools, Translator
 
 __all__ = ["LocalServer", "serve"]
@@ -28,7 +29,6 @@ log = logging.getLogger("doc2x_sdk.local")
 
 START_SECONDS = 30.0
 STOP_SECONDS = 20.0
-NEEDED = ("liteparse", "pypandoc", "starlette", "uvicorn", "python_multipart", "PIL", "pypdfium2")
 
 
 class LocalServer:
@@ -73,7 +73,7 @@ class LocalServer:
         Raises:
             ConfigError: the extra `local` is missing, or the address cannot be listened on.
         """
-        _require_extra()
+        require_extra()
         with contextlib.ExitStack() as cleanup:
             folder = cleanup.enter_context(_folder(self.settings.data))
             listener = cleanup.enter_context(_listen(self.settings))
@@ -243,14 +243,3 @@ def _listen(settings: ServerSettings) -> socket.socket:
     if not ipaddress.ip_address(listener.getsockname()[0]).is_loopback:
         sys.stderr.write(f"Warning: {settings.host} is not loopback; others can reach this server, without TLS.\n")
     return listener
-
-
-def _require_extra() -> None:
-    from importlib.util import find_spec
-
-    missing = [name for name in NEEDED if find_spec(name) is None]
-    if missing:
-        raise ConfigError(
-            f"The local server needs packages that are not installed: {', '.join(missing)}.",
-            advice="Run: pip install 'doc2x-sdk[local]'",
-        )
