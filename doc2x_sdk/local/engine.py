@@ -72,22 +72,13 @@ def parse_pages(source: Source, first: int, last: int) -> list[Page]:
     Raises:
         DocumentFailure: the engine cannot read the document.
     """
-    from liteparse import LiteParse, ParseError
-
-    parser = LiteParse(
-        ocr_enabled=False,
-        output_format="markdown",
-        extract_blocks=True,
-        extract_images=False,
-        include_complexity=True,
-        target_pages=f"{first + 1}-{last + 1}",
-        quiet=True,
-    )
-    try:
-        result = parser.parse(source)
-    except ParseError as error:
-        raise DocumentFailure("parse_file_invalid", f"the engine cannot read the PDF: {error}") from error
-    pages = [_native_page(parsed) for parsed in result.pages]
+    parsed = _parse(source, range(first, last + 1))
+    # What repeats at the edge of pages is left out as a running header; a page that has nothing else keeps it.
+    emptied = [page.page_num - 1 for page in parsed if not page.blocks and page.complexity.text_length]
+    if emptied:
+        whole = {page.page_num: page for page in _parse(source, emptied, keep_headers_footers=True)}
+        parsed = [whole.get(page.page_num, page) for page in parsed]
+    pages = [_native_page(page) for page in parsed]
     if [page.index for page in pages] != list(range(first, last + 1)):
         raise DocumentFailure("parse_error", f"the engine left out some of the pages {first + 1} to {last + 1}")
     return _with_crops(source, pages)
@@ -150,9 +141,30 @@ def picture_as_jpeg(source: Source, box: Box | None) -> bytes:
         return _jpeg(picture.convert("RGB").crop((area[0], area[1], area[2], area[3])))
 
 
+def _parse(source: Source, indexes: Sequence[int], **options: bool) -> list[Any]:
+    """The engine's pages of these indexes (from 0)."""
+    from liteparse import LiteParse, ParseError
+
+    parser = LiteParse(
+        ocr_enabled=False,
+        output_format="markdown",
+        extract_blocks=True,
+        extract_images=False,
+        include_complexity=True,
+        target_pages=",".join(str(index + 1) for index in indexes),
+        quiet=True,
+        **options,
+    )
+    try:
+        return list(parser.parse(source).pages)
+    except ParseError as error:
+        raise DocumentFailure("parse_file_invalid", f"the engine cannot read the PDF: {error}") from error
+
+
 def _native_page(parsed: Any) -> Page:
     index = parsed.page_num - 1
-    page = build_page(parsed, index, SCALE, pictures=True)
+    figures = sum(block.kind == "figure" for block in parsed.blocks or ())
+    page = build_page(parsed, index, SCALE, pictures=figures <= STRIPS)
     if _is_picture(parsed):
         return replace(page, markdown="", blocks=(), needs_ocr=True)
     return replace(page, score=40.0 if parsed.complexity.is_garbled else 100.0)

@@ -18,6 +18,7 @@ __all__ = ["Box", "Crop", "Page", "build_page", "image_name", "one_line_table"]
 
 _TAG = re.compile(r"(?<!\\)<(?=[A-Za-z/!?])")
 _CAPTION = re.compile(r"\W*(?:fig(?:ure|\.)|table|tab\.|图|圖|表)\s*\d", re.IGNORECASE)
+_ALONE = re.compile(r"\\\( (.+) \\\)([.,;，。；]?)(?:\s*[(（](\d+(?:\.\d+)*[a-z]?)[)）])?")  # and perhaps its number
 _TYPES = {"heading": "Title", "table": "Table", "figure": "Figure", "code": "Code", "grid_fallback": "Code"}
 
 
@@ -79,7 +80,7 @@ def build_page(parsed: Any, index: int, scale: float, *, pictures: bool) -> Page
         parsed: the engine's page, parsed with `extract_blocks=True`.
         index: the page's number from 0.
         scale: pixels of the service's page to one point of the engine's.
-        pictures: whether figures are kept; pages read by OCR have none that are worth keeping.
+        pictures: whether figures are kept; on pages read by OCR and in strips they are not worth keeping.
     """
     width, height = round(parsed.width * scale), round(parsed.height * scale)
     writer = _Writer(index, Box(0, 0, width, height), scale)
@@ -186,9 +187,10 @@ def _table(block: Any) -> str:
 
 def _paragraph(block: Any) -> str:
     text = _prose(block.text)
-    formula = re.fullmatch(r"\\\( (.+) \\\)([.,;，。；]?)", text)
+    formula = _ALONE.fullmatch(text)
     if formula and r"\(" not in formula[1]:
-        return rf"\[ {formula[1]} \]{formula[2]}"
+        tag = rf"\tag{{{formula[3]}}} " if formula[3] else ""
+        return rf"\[ {formula[1]} {tag}\]{formula[2]}"
     mark = ("**" if block.bold else "") + ("*" if block.italic else "")
     return f"{mark}{text}{mark}" if text and not text.startswith("*") else text
 

@@ -163,16 +163,29 @@ def test_what_is_not_a_picture_is_refused(content: bytes, code: str) -> None:
     assert caught.value.code == code
 
 
-def test_a_page_of_text_over_many_strips_has_no_pictures(drawn_text: Image.Image) -> None:
+@pytest.mark.parametrize(("strips", "kept"), [(engine.STRIPS, engine.STRIPS), (engine.STRIPS + 1, 0)])
+def test_a_page_of_text_beside_very_many_strips_has_no_pictures(
+    strips: int, kept: int, drawn_text: Image.Image
+) -> None:
     stream = io.BytesIO()
     sheet = canvas.Canvas(stream, pagesize=A4)
-    for row in range(engine.STRIPS + 5):
+    for row in range(strips):
         strip = drawn_text.crop((0, row * 4, 900, row * 4 + 4))
-        sheet.drawImage(ImageReader(strip), 72, 700 - 8 * row, 200, 8)
+        sheet.drawImage(ImageReader(strip), 72, 760 - 16 * row, 200, 30)
     for row in range(20):
         sheet.drawString(300, 780 - 30 * row, f"Line {row} of a text that stands beside the strips.")
     sheet.save()
     (page,) = engine.parse_pages(stream.getvalue(), 0, 0)
     assert "Line 7" in page.markdown
-    assert "<img" not in page.markdown
-    assert not page.crops
+    assert page.markdown.count("<img") == len(page.crops) == kept
+
+
+def test_a_page_of_nothing_but_a_repeated_line_keeps_it() -> None:
+    pages = engine.parse_pages(make_pdf(*(f"Page number {number}" for number in range(8))), 0, 7)
+    assert [page.markdown for page in pages] == [f"Page number {number}" for number in range(8)]
+
+
+def test_a_formula_with_its_number_is_display() -> None:
+    example = Path(__file__).parents[2] / "docs" / "examples" / "paper.pdf"
+    text = engine.parse_pages(str(example), 0, 0)[0].markdown
+    assert r"\[ f(a,b)=1-\frac{d(a,b)}{\max (|a|,|b|)}. \tag{1} \]" in text
