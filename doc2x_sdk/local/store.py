@@ -7,7 +7,6 @@ A task that is over its time is forgotten and its folder removed.
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import uuid
 from collections.abc import Iterator
@@ -157,4 +156,4 @@ class Store:
 def _write(path: Path, content: Any) -> None:
     part = path.with_suffix(".part")
     part.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
-    os.replace(part, path)  # noqa: PTH105 - replaces on every system
+    part.replace(path)
