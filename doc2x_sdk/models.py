@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import unquote
 
 __all__ = [
     "NATIVE_FORMATS",
@@ -24,6 +25,8 @@ __all__ = [
     "Progress",
     "ProgressCallback",
     "SignedURL",
+    "TranslatedBlock",
+    "Translation",
     "UploadSlot",
 ]
 
@@ -64,10 +67,23 @@ class SignedURL:
 class ParseOptions:
     """How a document is parsed. They are part of what is paid for: other options are another parse.
 
-    `model` is "v2" or "v3-2026"; None leaves the choice to the service (Doc2X API v2, preupload).
+    None leaves a choice to the service.
+
+    Attributes:
+        model: "v2" or "v3-2026" (Doc2X API v2, preupload).
+        ocr: read scanned pages; v1's PDFs.
+        formula_only: the picture is one formula; v1's pictures.
+        img_correction: straighten the picture first; v1's pictures.
+        language: translate the text into it, such as "zh"; v1's PDFs.
+        translator: the model that translates; "deepseek" unless given.
     """
 
     model: Literal["v2", "v3-2026"] | None = None
+    ocr: bool | None = None
+    formula_only: bool | None = None
+    img_correction: bool | None = None
+    language: str | None = None
+    translator: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,11 +134,58 @@ class UploadSlot:
 
 
 @dataclass(frozen=True, slots=True)
+class TranslatedBlock:
+    """One block of a translated document.
+
+    Attributes:
+        raw: the text as it was.
+        translated: the text in the other language.
+        page: its index, from 0.
+        x, y: of the block's upper left corner on the page, in pixels of the page's picture.
+        page_width, page_height: of that picture, in pixels.
+        extra: fields that this version does not know, unchanged.
+    """
+
+    raw: str
+    translated: str
+    page: int
+    x: float | None = None
+    y: float | None = None
+    page_width: int | None = field(default=None, repr=False)
+    page_height: int | None = field(default=None, repr=False)
+    extra: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Translation:
+    """A translated document.
+
+    Attributes:
+        source: the input's name.
+        uid: the service's id of the job.
+        blocks: original and translation in the service's order.
+    """
+
+    source: str
+    uid: str
+    blocks: tuple[TranslatedBlock, ...] = field(repr=False)
+
+    @property
+    def text(self) -> str:
+        """The translated texts joined by blank lines."""
+        return "\n\n".join(block.translated for block in self.blocks)
+
+    def __repr__(self) -> str:
+        return f"Translation(source={self.source!r}, uid={self.uid!r}, blocks={len(self.blocks)})"
+
+
+@dataclass(frozen=True, slots=True)
 class ParseStatus:
     """One answer about a parse.
 
     `state` is the service's word: "processing", "success", "failed", or a word that this version does not know.
-    `progress` is 0 to 100, held within these. `raw` is the answer's `data` as it came.
+    `progress` is 0 to 100, held within these. `translation` has the blocks of a translation that is done (v1).
+    `raw` is the answer's `data` as it came, with the service's own word.
     """
 
     uid: str
@@ -133,10 +196,11 @@ class ParseStatus:
     trace_id: str | None = None
     convert_zip: bytes | None = field(default=None, repr=False)
     raw: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    translation: tuple[TranslatedBlock, ...] = field(default=(), repr=False)
 
     @property
     def done(self) -> bool:
-        """Whether the pages are there."""
+        """Whether the pages, or the translation, are there."""
         return self.state == "success"
 
 
@@ -153,9 +217,10 @@ class ImageResult:
 
 @dataclass(frozen=True, slots=True)
 class ExportLink:
-    """Where an export is: a URL at a storage host, or the bytes themselves (picture zips).
+    """Where an export is: a URL, or the bytes themselves (picture zips).
 
-    `format` is one of `NATIVE_FORMATS`.
+    `format` is one of `NATIVE_FORMATS`. The client that gave the link fetches it: from a storage host, or, in v1, from
+    the API with its key.
     """
 
     uid: str
@@ -187,6 +252,9 @@ class Bundle:
         source: the input's name.
         uid: the service's id of the parse.
         sha256: of the input's bytes, in hex.
+        links: a picture's path as the main file names it -> the URL that stands there once it is published. A
+            post-processor fills it; what an exporter changes in its copy has no effect.
+        warnings: what `warn` was told.
     """
 
     format: str
@@ -196,11 +264,30 @@ class Bundle:
     source: str
     uid: str
     sha256: str = field(repr=False)
+    links: dict[str, str] = field(default_factory=dict, repr=False, compare=False)
+    warnings: list[str] = field(default_factory=list, repr=False, compare=False)
 
     @property
     def images(self) -> tuple[Path, ...]:
         """The other files of the folder, sorted."""
         return tuple(sorted(path for path in self.folder.rglob("*") if path.is_file() and path != self.main))
+
+    def image(self, link: str) -> Path | None:
+        """Return the picture that a link in the main file names.
+
+        None for everything that is not a file of this bundle: URLs of any scheme, absolute paths, paths that lead out
+        of the folder, links on the disk, missing files.
+        """
+        try:
+            path = self.folder / unquote(link.strip())
+            inside = path.resolve(strict=True).is_relative_to(self.folder.resolve())
+            return path if inside and path.is_file() and not path.is_symlink() else None
+        except (OSError, ValueError):
+            return None
+
+    def warn(self, text: str) -> None:
+        """Tell the user something about this document; it goes to `Document.warnings`."""
+        self.warnings.append(text)
 
 
 @dataclass(frozen=True, slots=True)
