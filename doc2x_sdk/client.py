@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, NoReturn, Self
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, Self
 
 from doc2x_sdk import config
+from doc2x_sdk.batch import Batch, Done
 from doc2x_sdk.clock import Clock
-from doc2x_sdk.errors import ConfigError, FileError
+from doc2x_sdk.errors import ConfigError, FileError, LedgerError
 from doc2x_sdk.flow import pipeline
 from doc2x_sdk.flow.download import download
 from doc2x_sdk.flow.export import export
 from doc2x_sdk.flow.fetch import ExportSlots
-from doc2x_sdk.flow.pipeline import Kit, Reporter, Wish
+from doc2x_sdk.flow.kit import Budget, Kit, Reporter, Wish
+from doc2x_sdk.flow.parse import send
 from doc2x_sdk.flow.publish import publish_file
-from doc2x_sdk.flow.source import Input, open_source
+from doc2x_sdk.flow.source import Input, Source, open_source
 from doc2x_sdk.flow.upload import SourceBody
 from doc2x_sdk.flow.wait import wait
 from doc2x_sdk.formats.registry import Formats
+from doc2x_sdk.ledger.ledger import Ledger
 from doc2x_sdk.models import (
     NATIVE_FORMATS,
     Document,
@@ -35,7 +40,12 @@ from doc2x_sdk.service.readers import check_uid
 from doc2x_sdk.service.session import Transport, no_key
 from doc2x_sdk.service.v2 import ServiceV2
 
+if TYPE_CHECKING:
+    from doc2x_sdk.local.child import LocalProcess
+
 __all__ = ["Doc2X"]
+
+log = logging.getLogger("doc2x_sdk")
 
 Model = Literal["v2", "v3-2026"]
 To = str | Iterable[str]
@@ -70,7 +80,7 @@ class Doc2X:
         loaded = config.load(apikey=apikey, environ=environ, **settings)
         if loaded.key is None:
             raise no_key()
-        self._child: Any = None
+        self._child: LocalProcess | None = None
         self._open(loaded, clock or Clock(), formats or Formats(), environ)
 
     def _open(
@@ -82,7 +92,28 @@ class Doc2X:
     ) -> None:
         self.settings = loaded.settings
         transport = Transport(loaded.settings.base_url, loaded.settings, loaded.key, clock=clock, environ=environ)
-        self._kit = Kit(ServiceV2(transport), loaded.settings, clock, formats, ExportSlots())
+        if loaded.key is None:
+            raise no_key()
+        account = "local" if self._child is not None else loaded.settings.account or loaded.key.fingerprint()
+        self._ledger_fault: LedgerError | None = None
+        self._kit = Kit(
+            ServiceV2(transport),
+            loaded.settings,
+            clock,
+            formats,
+            ExportSlots(),
+            self._open_ledger(clock),
+            account,
+        )
+
+    def _open_ledger(self, clock: Clock) -> Ledger | None:
+        """Open the ledger; without a usable one single documents go on, with a warning, and batches refuse."""
+        try:
+            return Ledger(config.ledger_path(self.settings), clock=clock)
+        except LedgerError as error:
+            log.warning("receipts are not kept: %s", error)
+            self._ledger_fault = error
+            return None
 
     @classmethod
     def local(
@@ -114,6 +145,8 @@ class Doc2X:
             # The variables of an account must not lead here; those of proxies and CAs stay.
             environ = {name: value for name, value in os.environ.items() if not name.startswith("DOC2X_")}
             environ["DOC2X_CONFIG"] = os.devnull
+            if os.environ.get("DOC2X_LEDGER"):
+                environ["DOC2X_LEDGER"] = os.environ["DOC2X_LEDGER"]
             loaded = config.load(apikey=process.key, environ=environ, base_url=process.url, **settings)
             client = cls.__new__(cls)
             client._child = process
@@ -126,6 +159,8 @@ class Doc2X:
     def close(self) -> None:
         """Close the connections, and end the server that `local` started."""
         self._kit.service.close()
+        if self._kit.ledger is not None:
+            self._kit.ledger.close()
         if self._child is not None:
             self._child.close()
 
@@ -163,9 +198,14 @@ class Doc2X:
         formula_level: Literal[0, 1, 2] | None = None,
         merge_tables: bool | None = None,
         options: Mapping[str, Mapping[str, Any]] | None = None,
+        force: bool = False,
+        retry_unknown: bool = False,
         on_progress: ProgressCallback | None = None,
     ) -> Document:
         """Convert a PDF or a picture and return its pages and files.
+
+        What was paid before is not paid again: the same bytes with the same parse options go on with their uid as long
+        as the service keeps it, under whatever name they come.
 
         Args:
             source: a path, bytes, or a file open in binary mode.
@@ -179,25 +219,96 @@ class Doc2X:
             formula_level: 0 keeps formulas, 1 flattens inline ones, 2 all; of parses by v3-2026.
             merge_tables: join tables that run over pages.
             options: format -> the options of its exporter.
+            force: pay for the parse again, on purpose.
+            retry_unknown: pay again where nobody can tell whether an earlier attempt was paid.
             on_progress: called with a `Progress` at each step, in this thread.
 
         Raises:
+            OutcomeUnknown: an earlier attempt may have been paid; see `retry_unknown`.
             ConfigError: an unknown format or option; nothing was sent.
             FileError: the input can't be used; nothing was sent.
             WaitTimeout: the service is still at work; the uid in the error goes on.
             Doc2XError: all else, see `doc2x_sdk.errors`.
         """
-        export_options = ExportOptions(formula, formula_level, merge_tables)
         wish = Wish(
             self.formats.plan(to),
             ParseOptions(model),
-            export_options,
+            ExportOptions(formula, formula_level, merge_tables),
             None if out is None else Path(out),
             result_name,
             overwrite,
             options or {},
+            force,
+            retry_unknown,
         )
         return pipeline.convert(source, wish, self._kit, name=name, on_progress=on_progress)
+
+    def convert_many(
+        self,
+        sources: Iterable[str | os.PathLike[str]],
+        *,
+        to: To,
+        out: str | os.PathLike[str],
+        result_name: str = "{stem}",
+        overwrite: bool = False,
+        model: Model | None = None,
+        formula: Literal["normal", "dollar"] = "normal",
+        formula_level: Literal[0, 1, 2] | None = None,
+        merge_tables: bool | None = None,
+        options: Mapping[str, Mapping[str, Any]] | None = None,
+        force: bool = False,
+        retry_unknown: bool = False,
+        retry_failed: bool = False,
+        jobs: int | None = None,
+        max_pages: int | None = None,
+        fail_fast: bool = False,
+        on_progress: ProgressCallback | None = None,
+    ) -> Iterator[Done]:
+        """Convert many files and yield what becomes of each, as they finish.
+
+        The arguments that `convert` has mean the same; memory does not grow with the number of files, and closing the
+        iterator stops the batch. Running it again goes on where it was: what is done is not touched, what was paid is
+        not paid again. Two inputs of one name: the later one's results are named `{stem}-<8 digits of its sha256>`.
+
+        Args:
+            sources: paths; a generator is read ahead by a few dozen.
+            to: as for `convert`.
+            out: as for `convert`.
+            result_name: as for `convert`.
+            overwrite: as for `convert`.
+            model: as for `convert`.
+            formula: as for `convert`.
+            formula_level: as for `convert`.
+            merge_tables: as for `convert`.
+            options: as for `convert`.
+            force: as for `convert`.
+            retry_unknown: as for `convert`.
+            retry_failed: parse again what the service gave up in an earlier run.
+            jobs: most documents at a time; None lets the account's limits decide.
+            max_pages: stop before more pages than these are paid for.
+            fail_fast: stop at the first error.
+            on_progress: called from worker threads.
+
+        Raises:
+            LedgerError: there is no ledger that can be written; a batch does not run without.
+            ConfigError: an unknown format or option.
+        """
+        if self._kit.ledger is None:
+            raise self._ledger_fault or LedgerError("A batch needs a ledger")
+        wish = Wish(
+            self.formats.plan(to),
+            ParseOptions(model),
+            ExportOptions(formula, formula_level, merge_tables),
+            Path(out),
+            result_name,
+            overwrite,
+            options or {},
+            force,
+            retry_unknown,
+            retry_failed,
+        )
+        kit = replace(self._kit, budget=Budget(max_pages))
+        return Batch(sources, wish, kit, jobs=jobs, fail_fast=fail_fast, on_progress=on_progress).results()
 
     def fetch(
         self,
@@ -242,11 +353,18 @@ class Doc2X:
         """
         with open_source(source, self.settings, name=name) as checked:
             if not direct or checked.is_picture:
-                return pipeline.send(checked, ParseOptions(model), self._kit, Reporter(checked.name, None))
+                return self._send(checked, ParseOptions(model))
             if model is not None:
                 raise ConfigError("A direct upload takes no model", advice="Leave out `direct`.")
             with SourceBody(checked) as body:
                 return self._kit.service.upload_direct(body)
+
+    def _send(self, source: Source, options: ParseOptions) -> str:
+        """Upload under a receipt."""
+        with self._kit.claim(source, options) as receipt:
+            uid = send(source, options, self._kit, Reporter(source.name, None), receipt)
+            receipt.submitted(uid)
+            return uid
 
     def status(self, uid: str, *, picture: bool = False) -> ParseStatus:
         """Ask once how far a parse is; `picture` for the uid of a picture."""

@@ -7,6 +7,7 @@ config file, the default. The config file is TOML, one `name = value` a line, in
 
 from __future__ import annotations
 
+import hashlib
 import ipaddress
 import os
 import re
@@ -64,6 +65,9 @@ class Settings:
     retries: int = setting(2, "how often a request that may be sent again is")
     connections: int = setting(32, "connections kept open to one host")
     poll_floor: float | None = setting(None, "shortest pause between two looks; by default 0.3, on loopback 0.05")
+    outage: float = setting(600.0, "how long a batch waits for a service that gives no answer")
+    ledger: str | None = setting(None, "file of the receipts; by default in the user's state folder")
+    account: str | None = setting(None, "name of the account in the ledger; by default a fingerprint of the key")
     storage_hosts: tuple[str, ...] = setting(STORAGE_HOSTS, "hosts (or .suffixes) that uploads and downloads may go to")
     max_answer_bytes: int = setting(128 * MEGABYTE, "largest JSON answer")
     max_download_bytes: int = setting(2048 * MEGABYTE, "largest result file")
@@ -100,6 +104,10 @@ class APIKey:
     def reveal(self) -> str:
         """Return the key itself, for the Authorization header."""
         return self._value
+
+    def fingerprint(self) -> str:
+        """Return a name for the account that tells nothing of the key."""
+        return hashlib.sha256(b"doc2x account " + self._value.encode()).hexdigest()[:16]
 
     @property
     def is_access_token(self) -> bool:
@@ -182,6 +190,15 @@ def config_path(environ: Mapping[str, str] | None = None) -> Path:
 def key_path(environ: Mapping[str, str] | None = None) -> Path:
     """Return where the key's file is or would be: `apikey` beside the config file."""
     return config_path(environ).with_name("apikey")
+
+
+def ledger_path(settings: Settings) -> Path:
+    """Return where the ledger is or would be."""
+    if settings.ledger:
+        return Path(settings.ledger).expanduser()
+    from platformdirs import user_state_path  # noqa: PLC0415 - only when no setting names the file
+
+    return user_state_path("doc2x", appauthor=False) / "ledger.sqlite3"
 
 
 def set_key(value: str, environ: Mapping[str, str] | None = None) -> Path:
@@ -275,6 +292,8 @@ def coerce(name: str, value: Any, origin: str) -> Any:
         return tuple(part.lower() for part in parts)
     if name in {"base_url", "v1_base_url"}:
         return str(value).rstrip("/")
+    if name in {"ledger", "account"}:
+        return str(value)
     kind: type[int] | type[float] = int if name in {"retries", "connections"} or name.startswith("max_") else float
     word = "whole number" if kind is int else "number"
     with suppress(TypeError, ValueError, OverflowError):

@@ -90,6 +90,8 @@ class Forgiving:
         self.deadline = deadline
         self.working = False
         """Whether the service was seen at work on the uid: a limit code then is a throttled answer, no more."""
+        self.on_limit: Callable[[str | None], None] | None = None
+        """Called with the code of each limit that keeps the service from beginning."""
 
     def ask(self, question: Callable[[], T]) -> T | None:
         """Return the answer; None for a failure that was forgiven. Raises the failure that is not."""
@@ -114,6 +116,8 @@ class Forgiving:
             self._trouble += 1
             return self._trouble <= self._retries
         if isinstance(error, RateLimit):
+            if self.on_limit is not None and not self.working:
+                self.on_limit(error.code)
             return self.working or self._within_patience()
         if isinstance(error, ResponseTooLarge) or not self._network:
             return False

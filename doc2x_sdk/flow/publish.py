@@ -7,7 +7,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,7 +20,7 @@ from doc2x_sdk.flow.source import Source
 from doc2x_sdk.flow.unpack import RESERVED
 from doc2x_sdk.models import Bundle
 
-__all__ = ["Publisher", "publish_file", "result_name", "staging"]
+__all__ = ["Publisher", "digest_of", "publish_file", "result_name", "staging"]
 
 NAME_BYTES = 120  # of a result's name, so that `_images/<picture>` still fits a path
 IMAGES = "images"
@@ -105,10 +105,19 @@ def publish_file(final: Path, *, overwrite: bool) -> Iterator[Path]:
 class Publisher:
     """Publishes the formats of one document under one name into one folder.
 
-    All formats share one picture folder, `<name>_images`, where a name can only meet identical bytes.
+    All formats share one picture folder, `<name>_images`, where a name can only meet identical bytes. `before_place`
+    is called with a result's path and its sha256 just before it gets that name: the moment to write both down.
     """
 
-    def __init__(self, folder: Path, name: str, *, overwrite: bool) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        name: str,
+        *,
+        overwrite: bool,
+        before_place: Callable[[Path, str], None] | None = None,
+    ) -> None:
+        self._before_place = before_place
         self.folder = folder
         self.name = name
         self.overwrite = overwrite
@@ -156,6 +165,8 @@ class Publisher:
             return self._finish(files[0], target)
 
     def _finish(self, staged: Path, target: Path) -> bool:
+        if self._before_place is not None:
+            self._before_place(target, digest_of(staged))
         done = place(staged, target, overwrite=self.overwrite)
         sync_folder(self.folder)
         return done

@@ -13,10 +13,12 @@ from doc2x_sdk.flow.polling import Forgiving, ParsePace
 from doc2x_sdk.models import ParseStatus
 from doc2x_sdk.service.readers import failed_parse
 
-__all__ = ["Ask", "check_complete", "poll_floor", "wait"]
+__all__ = ["FAST", "Ask", "check_complete", "poll_floor", "wait"]
 
 log = logging.getLogger("doc2x_sdk")
 
+FAST = 0.1
+"""A floor below this many seconds is that of a service on this machine: all its first looks come early."""
 
 class Ask(Protocol):
     """A service's status method."""
@@ -41,6 +43,7 @@ def wait(
     pages: int | None = None,
     fresh: bool = False,
     on_progress: Callable[[int], None] | None = None,
+    on_limit: Callable[[str | None], None] | None = None,
 ) -> ParseStatus:
     """Return the status of success.
 
@@ -54,6 +57,7 @@ def wait(
         pages: what the document has, where it is known; the result must have as many.
         fresh: the upload has just ended, so the service may not know the uid yet.
         on_progress: called with a percentage that never falls.
+        on_limit: called with the code when the service is too full to begin with the uid.
 
     Raises:
         WaitTimeout: the deadline came first; the job goes on and the uid is in the error.
@@ -62,9 +66,10 @@ def wait(
         RateLimit: the service stayed full for `patience` seconds and never began with this uid: nothing is paid.
         AuthError, QuotaExceeded, NetworkError: as the service's methods.
     """
-    fast = floor < 0.1
+    fast = floor < FAST
     pace = ParsePace(clock, pages or 1, floor=floor, start=0.1 if fast else 0.5, per_page=0.02 if fast else 0.15)
     polls = Forgiving(clock, deadline, patience=settings.patience, retries=settings.retries, fresh=fresh)
+    polls.on_limit = on_limit
     shown, word = 0, "not asked yet"
     if fresh:
         polls.sleep(pace.pause(0))

@@ -16,7 +16,7 @@ from doc2x_sdk.clock import Clock
 from doc2x_sdk.errors import Doc2XError, LedgerError
 from doc2x_sdk.ledger import admission
 from doc2x_sdk.ledger.owner import Owner
-from doc2x_sdk.ledger.rows import ParseKey, ParseRow, ResultRow, parse_row, read_jobs, read_results
+from doc2x_sdk.ledger.rows import ParseKey, ParseRow, ResultRow, TargetRow, parse_row, read_jobs, read_results
 from doc2x_sdk.ledger.store import Store
 
 __all__ = ["Ledger", "Receipt"]
@@ -135,6 +135,10 @@ class Ledger:
         """Move a parse to `reserving` if the account's slots allow it; on the disk when it returns True."""
         return self._store.write(admission.admit(row, self._owner.is_alive, self.clock.now()))
 
+    def task_limit(self, account: str) -> float:
+        """Return how many parses of the account may be in flight at present."""
+        return float(self._store.write(lambda connection: admission.limits(connection, account)["tasks"]))
+
     def limit_met(self, row: ParseRow, code: str | None) -> None:
         """Note that the service was full: this account's slots are halved."""
         self._store.submit(admission.halve(row.account, code, self.clock.now()))
@@ -143,19 +147,24 @@ class Ledger:
         """Note that a parse went through: this account's slots may grow."""
         self._store.submit(admission.grow(row.account))
 
-    def target_of(self, target: str, format: str) -> tuple[str, ResultRow] | None:  # noqa: A002 - the field's word
-        """Return sha256 of the source and the row of a published format; None when nobody here wrote that file."""
+    def target_of(self, target: str, format: str) -> TargetRow | None:  # noqa: A002 - the field's word
+        """Return whose a published format is; None when nobody here wrote that file."""
 
-        def look(connection: sqlite3.Connection) -> tuple[str, ResultRow] | None:
+        def look(connection: sqlite3.Connection) -> TargetRow | None:
             found = connection.execute(
-                "SELECT parse.sha256 AS source_sha256, result.format, result.options, result.target, result.state, "
-                "result.sha256, result.reason FROM result JOIN parse ON parse.id = result.parse "
-                "WHERE result.target = ? AND result.format = ?",
+                "SELECT result.id, result.state, result.sha256, parse.source, parse.sha256 "
+                "FROM result JOIN parse ON parse.id = result.parse WHERE target = ? AND format = ?",
                 (target, format),
             ).fetchone()
-            return None if found is None else (found[0], ResultRow(*found[1:]))
+            return None if found is None else TargetRow(*found)
 
         return self._store.write(look)
+
+    def finish(self, row: TargetRow) -> None:
+        """Note that a file which was about to get its name has it."""
+        self._store.submit(
+            lambda connection: connection.execute("UPDATE result SET state = 'done' WHERE id = ?", (row.id,)).close()
+        )
 
 
 class Receipt:

@@ -12,7 +12,7 @@ from typing import Any
 
 from doc2x_sdk.errors import LedgerError
 
-__all__ = ["RESULT_SECONDS", "ParseKey", "ParseRow", "ResultRow", "parse_row", "read_jobs", "read_results"]
+__all__ = ["RESULT_SECONDS", "ParseKey", "ParseRow", "ResultRow", "TargetRow", "parse_row", "read_jobs", "read_results"]
 
 RESULT_SECONDS = 24 * 3600.0
 """How long the service keeps a result (Doc2X API v2, codes)."""
@@ -37,6 +37,17 @@ class ResultRow:
     state: str
     sha256: str | None = None
     reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TargetRow:
+    """Whose a published file is: the row of the result, and the source that it was made of."""
+
+    id: int
+    state: str
+    sha256: str | None
+    source: str
+    source_sha256: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,209 @@
+"""What every document of one client shares, and what one document is to become."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from doc2x_sdk.clock import Clock
+from doc2x_sdk.config import Settings
+from doc2x_sdk.errors import BudgetExceeded, Doc2XError
+from doc2x_sdk.flow.fetch import ExportSlots
+from doc2x_sdk.flow.source import Source
+from doc2x_sdk.flow.wait import poll_floor
+from doc2x_sdk.formats.registry import Formats, Plan
+from doc2x_sdk.ledger.ledger import Ledger, Receipt
+from doc2x_sdk.ledger.rows import ParseKey, ResultRow
+from doc2x_sdk.models import ExportOptions, ParseOptions, Progress, ProgressCallback
+from doc2x_sdk.service.v2 import ServiceV2
+
+__all__ = ["AnyReceipt", "Budget", "Kit", "NoReceipt", "Reporter", "Stopped", "Wish", "canonical", "where_of"]
+
+Stage = Literal["check", "upload", "parse", "export", "download", "publish"]
+
+
+class Stopped(Exception):
+    """The work was asked to stop; what was paid is in the ledger and goes on with the same command."""
+
+
+class Budget:
+    """Pages that may be paid for in one batch; None is no limit. Safe to use from many threads."""
+
+    def __init__(self, pages: int | None = None) -> None:
+        self._left = pages
+        self._lock = threading.Lock()
+
+    def take(self, pages: int) -> None:
+        """Take a document's pages; raises `BudgetExceeded` when fewer are left, and takes none."""
+        with self._lock:
+            if self._left is None:
+                return
+            if pages > self._left:
+                raise BudgetExceeded(f"Its {pages} pages are over the {self._left} that the budget has left")
+            self._left -= pages
+
+    def give_back(self, pages: int) -> None:
+        """Return the pages of a document that was not paid after all."""
+        with self._lock:
+            if self._left is not None:
+                self._left += pages
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What is to become of a document.
+
+    Attributes:
+        plan: the formats, already resolved.
+        parse, export: the service's options.
+        out: the folder of the results; None keeps them in memory.
+        name: template of the results' name.
+        overwrite: replace results that are there.
+        options: format -> the exporter's options.
+        force: pay for the parse again, on purpose.
+        retry_unknown: pay again where nobody can tell whether it was paid.
+        retry_failed: parse again what the service gave up earlier.
+    """
+
+    plan: Plan
+    parse: ParseOptions = field(default_factory=ParseOptions)
+    export: ExportOptions = field(default_factory=ExportOptions)
+    out: Path | None = None
+    name: str = "{stem}"
+    overwrite: bool = False
+    options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    force: bool = False
+    retry_unknown: bool = False
+    retry_failed: bool = True
+
+
+class NoReceipt:
+    """Stands for a receipt where there is no ledger: every slot is free and nothing is remembered."""
+
+    row = None
+
+    def start_over(self, reason: str) -> None:
+        """Do nothing."""
+
+    def admit(self) -> bool:
+        """Return True."""
+        return True
+
+    def uploading(self, uid: str) -> None:
+        """Do nothing."""
+
+    def paying(self) -> None:
+        """Do nothing."""
+
+    def submitted(self, uid: str) -> None:
+        """Do nothing."""
+
+    def parsed(self, pages: int) -> None:
+        """Do nothing."""
+
+    def failed(self, error: Doc2XError) -> None:
+        """Do nothing."""
+
+    def unknown(self, error: Doc2XError) -> None:
+        """Do nothing."""
+
+    def unpaid(self) -> None:
+        """Do nothing."""
+
+    def limit_met(self, code: str | None) -> None:
+        """Do nothing."""
+
+    def result(self, result: ResultRow, *, wait: bool) -> None:
+        """Do nothing."""
+
+
+AnyReceipt = Receipt | NoReceipt
+
+
+@dataclass(frozen=True, slots=True)
+class Kit:
+    """What every document of one client shares.
+
+    `account` names whose pages are spent; `stop`, once set, ends the work at the next safe moment; `budget` is asked
+    before each paid step.
+    """
+
+    service: ServiceV2
+    settings: Settings
+    clock: Clock
+    formats: Formats
+    slots: ExportSlots
+    ledger: Ledger | None = None
+    account: str = ""
+    stop: threading.Event = field(default_factory=threading.Event)
+    budget: Budget = field(default_factory=Budget)
+
+    @property
+    def floor(self) -> float:
+        """The shortest pause between two looks, in seconds."""
+        return poll_floor(self.settings, on_loopback=self.service.transport.on_loopback)
+
+    @property
+    def first_look(self) -> float:
+        """Seconds until the first look at an export."""
+        return 0.05 if self.service.transport.on_loopback else 0.5
+
+    def check_stop(self) -> None:
+        """Raise `Stopped` once the work was asked to stop."""
+        if self.stop.is_set():
+            raise Stopped
+
+    @contextmanager
+    def claim(self, source: Source, options: ParseOptions, *, identity: str | None = None) -> Iterator[AnyReceipt]:
+        """Yield the receipt of a source's parse, held by this thread alone.
+
+        `identity` is the sha256 that the parse is known by, where it is not that of the bytes sent.
+        """
+        if self.ledger is None:
+            yield NoReceipt()
+            return
+        sent_as = {"as": "picture"} if source.is_picture else {"as": "pdf"} if identity else {}
+        key = ParseKey(self.account, identity or source.sha256, canonical(asdict(options) | sent_as))
+        with self.ledger.claim(key, source=where_of(source), size=source.size, pages=source.pages) as receipt:
+            yield receipt
+
+    @contextmanager
+    def claim_uid(self, uid: str) -> Iterator[AnyReceipt]:
+        """Yield the receipt of the parse that got this uid; without a ledger or a row of it, one that does nothing."""
+        row = next(self.ledger.jobs(uid=uid), None) if self.ledger is not None else None
+        if row is None or self.ledger is None:
+            yield NoReceipt()
+            return
+        key = ParseKey(row.account, row.sha256, row.options)
+        with self.ledger.claim(key, source=row.source, size=row.size, pages=row.pages) as receipt:
+            yield receipt
+
+
+def canonical(options: Mapping[str, Any]) -> str:
+    """Return options as JSON that is equal for equal options: sorted, and without what is not set."""
+    return json.dumps({name: value for name, value in options.items() if value is not None}, sort_keys=True)
+
+
+def where_of(source: Source) -> str:
+    """Return how a receipt names a source: its whole path, or what bytes were called."""
+    is_own_path = source.path is not None and source.stamp is not None and source.path.name.startswith(source.stem)
+    return str(source.path.absolute()) if is_own_path and source.path is not None else source.name
+
+
+class Reporter:
+    """Turns steps into `Progress` for the caller's callback."""
+
+    def __init__(self, source: str, callback: ProgressCallback | None) -> None:
+        self._source = source
+        self._callback = callback
+        self.uid: str | None = None
+
+    def __call__(self, stage: Stage, done: int, total: int | None, format: str | None = None) -> None:  # noqa: A002 - the field's word
+        """Report a step."""
+        if self._callback is not None:
+            self._callback(Progress(stage, done, total, self._source, self.uid, format))
