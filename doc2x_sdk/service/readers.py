@@ -28,6 +28,7 @@ def check_uid(uid: object, what: str, answer: Answer | None = None) -> str:
     if isinstance(uid, str) and UID.fullmatch(uid) and ".." not in uid:
         return uid
     told = repr(answer.clean(uid)[:60] if answer else uid[:60]) if isinstance(uid, str) else f"a {type(uid).__name__}"
+    uid = None  # what came instead must not stand in a traceback
     raise ProtocolError(
         f"{what}: {told} is not a uid",
         trace_id=answer.trace_id if answer else None,

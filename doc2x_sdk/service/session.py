@@ -198,7 +198,7 @@ class Transport:
         check_body(body)
         prepared = self._storage_request("PUT", url, data=body, headers={"Accept-Encoding": "identity"})
         call = self._call(prepared, Resend.UNTIL_WHOLE, ANY_FAILURE, self.clock.deadline(None))
-        return self._whole(self._storage, prepared, call, what, limit=ERROR_BODY, key=None, cut=True)
+        return self._whole(self._storage, prepared, call, what, limit=ERROR_BODY, key=self._key, cut=True)
 
     @contextmanager
     def stream(self, url: SignedURL, what: str) -> Iterator[requests.Response]:

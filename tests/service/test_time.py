@@ -193,4 +193,4 @@ def test_no_retry_after_leads_past_the_deadline(value: str, date: str, left: flo
     assert seconds is None or 0 <= seconds < 1e9
     call = Call(clock.deadline(left), 5.0, Resend.ALWAYS, ANY_FAILURE, 2, clock, RetryBudget(), answer_within=60.0)
     pause = call.pause(headers, attempt)
-    assert pause is None or 0 <= pause < min(left, 60.0)
+    assert pause is None or 0 <= pause < min(call.deadline.left(), 60.0)
