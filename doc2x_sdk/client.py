@@ -357,7 +357,9 @@ class Doc2X:
             if model is not None:
                 raise ConfigError("A direct upload takes no model", advice="Leave out `direct`.")
             with SourceBody(checked) as body:
-                return self._kit.service.upload_direct(body)
+                uid = self._kit.service.upload_direct(body)
+                body.check_unchanged(uid)
+                return uid
 
     def _send(self, source: Source, options: ParseOptions) -> str:
         """Upload under a receipt."""
@@ -455,7 +457,9 @@ class Doc2X:
             if not checked.is_picture:
                 raise FileError("This is a PDF, not a picture", source=checked.name, advice="Use `convert`.")
             with SourceBody(checked) as body:
-                return self._kit.service.parse_image(body)
+                result = self._kit.service.parse_image(body)
+                body.check_unchanged(result.uid)
+                return result
 
     def quota(self) -> NoReturn:
         """Raise: the v2 service has no such call."""

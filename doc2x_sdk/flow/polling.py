@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from doc2x_sdk.clock import Clock, Deadline
 from doc2x_sdk.errors import Doc2XError, NetworkError, ProtocolError, RateLimit, ResponseTooLarge, TaskFailed
-from doc2x_sdk.service.answers import NOT_FOUND
+from doc2x_sdk.service.answers import LIMIT_CODES, NOT_FOUND
 
 __all__ = ["Forgiving", "GrowingPace", "ParsePace"]
 
@@ -62,10 +62,11 @@ class GrowingPace:
 class Forgiving:
     """Asks one question again and again, through failures that pass.
 
-    Forgiven until the deadline: limit codes and 429 once the service was seen at work on the uid. Forgiven for
-    `patience` seconds in a row: those answers before that, no or unreadable answers. Forgiven a few times: the
-    service's own trouble. Forgiven for 30 s after an upload (`fresh`): an unknown uid. Everything else is raised at
-    once; without `network`, also the answers that did not come.
+    Forgiven until the deadline, which is the caller's to watch: HTTP 429 to a poll, which says nothing about the uid,
+    and limit codes once the service was seen at work on it. Forgiven for `patience` seconds in a row: limit codes
+    before that, no or unreadable answers. Forgiven a few times: the service's own trouble. Forgiven for 30 s after an
+    upload (`fresh`): an unknown uid. Everything else is raised at once. Without `network` it is no poll: answers that
+    did not come are raised, and 429 counts as a limit code.
     """
 
     def __init__(
@@ -116,6 +117,8 @@ class Forgiving:
             self._trouble += 1
             return self._trouble <= self._retries
         if isinstance(error, RateLimit):
+            if self._network and error.code not in LIMIT_CODES:
+                return True
             if self.on_limit is not None and not self.working:
                 self.on_limit(error.code)
             return self.working or self._within_patience()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import logging
 import os
 import shutil
@@ -17,6 +18,7 @@ from typing import Any, BinaryIO, Literal
 
 from doc2x_sdk.config import Settings
 from doc2x_sdk.errors import FileError, InputChanged, PagesLimitExceeded
+from doc2x_sdk.flow.disk import writing
 
 __all__ = ["Input", "Source", "count_pages", "open_source", "pdfium_lock"]
 
@@ -62,10 +64,26 @@ class Source:
         """Whether it is a JPEG or PNG."""
         return self.kind != "pdf"
 
-    def check_unchanged(self) -> None:
-        """Raise `InputChanged` if the file is not the one that was checked, by size, time of change and inode."""
-        if self.path is not None and self.stamp is not None and stamp_of(self.path) != self.stamp:
-            raise InputChanged("The file was changed after it was checked", source=self.name)
+    def check_unchanged(self, uid: str | None = None) -> None:
+        """Raise `InputChanged`, about this uid, unless size, time of change and inode are those of the check."""
+        if self.path is None or self.stamp is None:
+            return
+        try:
+            same = stamp_of(self.path) == self.stamp
+        except OSError as error:
+            reason = f"The file is gone since it was checked: {error.strerror}"
+            raise InputChanged(reason, source=self.name, uid=uid) from error
+        if not same:
+            raise InputChanged("The file was changed after it was checked", source=self.name, uid=uid)
+
+    def open(self) -> BinaryIO:
+        """Open the bytes for reading."""
+        if self.path is None:
+            return io.BytesIO(self.content or b"")
+        try:
+            return self.path.open("rb")
+        except OSError as error:
+            raise InputChanged(f"The file is gone since it was checked: {error.strerror}", source=self.name) from error
 
 
 @contextmanager
@@ -84,7 +102,7 @@ def open_source(given: Input, settings: Settings, *, name: str | None = None) ->
     if isinstance(given, bytes | bytearray | memoryview):
         yield checked(bytes(given), name or "document.pdf", settings)
     elif isinstance(given, str | os.PathLike):
-        yield checked(Path(given), name or printable(os.fspath(given)), settings)
+        yield checked(Path(given), name or os.fspath(given), settings)
     elif hasattr(given, "read"):
         with copied(given, settings, name) as (path, called):
             yield checked(path, called, settings)
@@ -98,24 +116,34 @@ def open_source(given: Input, settings: Settings, *, name: str | None = None) ->
 def copied(stream: BinaryIO, settings: Settings, name: str | None) -> Iterator[tuple[Path, str]]:
     """Copy an open file to a private one, so that it can be sent again; stops one byte over the largest size."""
     own = getattr(stream, "name", None)
-    called = name or (printable(Path(own).name) if isinstance(own, str) else "document.pdf")
+    called = name or (Path(own).name if isinstance(own, str) else "document.pdf")
     with tempfile.TemporaryDirectory(prefix="doc2x-") as folder:
         path = Path(folder) / "source"
         left = settings.max_pdf_bytes + 1
-        with path.open("wb") as out:
+        with writing(path, "The copy of the input"), path.open("wb") as out:
             while left > 0:
-                block = stream.read(min(BLOCK, left))
-                if not isinstance(block, bytes | bytearray):
-                    raise FileError("The file is open in text mode; open it with mode 'rb'", source=called)
+                block = read_from(stream, min(BLOCK, left), called)
                 if not block:
                     break
                 left -= out.write(block)
         yield path, called
 
 
+def read_from(stream: BinaryIO, size: int, called: str) -> bytes:
+    """Read a block of the caller's stream, or raise `FileError`."""
+    try:
+        block: object = stream.read(size)
+    except (OSError, ValueError) as error:
+        raise FileError(f"The file can't be read: {error}", source=printable(called)) from error
+    if not isinstance(block, bytes | bytearray):
+        raise FileError("The file is open in text mode; open it in binary mode, 'rb'", source=printable(called))
+    return bytes(block)
+
+
 def checked(given: Path | bytes, name: str, settings: Settings) -> Source:
-    """Run all checks and return the source."""
+    """Run all checks and return the source, whose name is made printable."""
     stem = Path(name).stem or "document"
+    name = printable(name)
     if isinstance(given, Path):
         stamp, head, digest = read_file(given, name, settings)
         size, where = stamp[0], {"path": given, "stamp": stamp}
@@ -153,6 +181,8 @@ def read_file(path: Path, name: str, settings: Settings) -> tuple[tuple[int, int
         raise FileError("There is no such file", source=name) from None
     except OSError as error:
         raise FileError(f"The file can't be read: {error.strerror}", source=name) from error
+    except ValueError as error:  # a NUL in the path
+        raise FileError(f"The file can't be read: {error}", source=name) from error
     if stamp_of(path) != stamp:
         raise InputChanged("The file was changed while it was read", source=name)
     return stamp, head, digest

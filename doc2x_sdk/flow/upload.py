@@ -10,11 +10,11 @@ import io
 import logging
 from collections.abc import Callable
 from types import TracebackType
-from typing import BinaryIO, Protocol, Self
+from typing import Protocol, Self
 
 from doc2x_sdk.clock import Clock
 from doc2x_sdk.config import Settings
-from doc2x_sdk.errors import AuthError, Doc2XError, InputChanged, NetworkError, ProtocolError
+from doc2x_sdk.errors import AuthError, Doc2XError, FileError, InputChanged, NetworkError, ProtocolError
 from doc2x_sdk.flow.polling import Forgiving, GrowingPace
 from doc2x_sdk.flow.source import Source
 from doc2x_sdk.models import ParseOptions, ParseStatus, UploadSlot
@@ -51,7 +51,7 @@ class SourceBody:
     def __init__(self, source: Source, on_progress: Callable[[int], None] | None = None) -> None:
         self._source = source
         self._on_progress = on_progress
-        self._file: BinaryIO = source.path.open("rb") if source.path is not None else io.BytesIO(source.content or b"")
+        self._file = source.open()
         self._digest = hashlib.sha256()
         self._position = 0
 
@@ -67,10 +67,17 @@ class SourceBody:
         return self._source.size
 
     def read(self, size: int = -1, /) -> bytes:
-        """Return the next block; raises `InputChanged` where the file ends too early."""
+        """Return the next block; raises `InputChanged` where the file ends too early, `FileError` if it can't be read.
+
+        An `OSError` must not leave here: it would be taken for the connection's.
+        """
         left = self._source.size - self._position
         wanted = left if size < 0 else min(size, left)
-        block = self._file.read(wanted)
+        try:
+            block = self._file.read(wanted)
+        except OSError as error:
+            reason = f"The file can't be read any more: {error.strerror}"
+            raise FileError(reason, source=self._source.name) from None
         if len(block) < wanted:
             raise InputChanged("The file became shorter while it was sent", source=self._source.name)
         self._position += len(block)
@@ -91,11 +98,11 @@ class SourceBody:
         """Return the position."""
         return self._position
 
-    def check_unchanged(self) -> None:
-        """Raise `InputChanged` when what was sent whole is not what was checked."""
-        self._source.check_unchanged()
+    def check_unchanged(self, uid: str | None = None) -> None:
+        """Raise `InputChanged`, with the uid that it was sent under, when what was sent is not what was checked."""
+        self._source.check_unchanged(uid)
         if self._position == self._source.size and self._digest.hexdigest() != self._source.sha256:
-            raise InputChanged("The file was changed while it was sent", source=self._source.name)
+            raise InputChanged("The file was changed while it was sent", source=self._source.name, uid=uid)
 
 
 def upload(
@@ -133,7 +140,8 @@ def upload(
             with SourceBody(source, on_progress) as body:
                 send(service, slot, body, settings=settings, clock=clock)
         except Doc2XError as error:
-            if error.status != 403 or attempt == NEW_LINKS:
+            refused = error.status == 403 and not isinstance(error, AuthError)  # the store, not the API
+            if not refused or attempt == NEW_LINKS:
                 error.about(uid=slot.uid, source=source.name)
                 raise
             log.info("%s: the link of uid %s was refused; taking a new one", source.name, slot.uid)

@@ -100,14 +100,16 @@ class Conversation:
         return request
 
     def read_body(self, request: Request, most: int | None = None) -> None:
-        """Read the body into the request: all of it, or until `most` bytes of it are there."""
+        """Read the body into the request: all of it, or until `most` bytes of it are there. It may be called again."""
         if "chunked" in request.headers.get("transfer-encoding", ""):
             self._read_chunks(request)
             return
         length = int(request.headers.get("content-length", "0"))
         wanted = length if most is None else min(most, length)
-        body = bytearray(self._pending[:wanted])
-        self._pending = self._pending[wanted:]
+        body = bytearray(request.body)  # a step may have read some of it before
+        room = max(0, wanted - len(body))
+        body += self._pending[:room]
+        self._pending = self._pending[room:]
         try:
             while len(body) < wanted:
                 body += self._receive(min(65536, wanted - len(body)))

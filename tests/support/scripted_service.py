@@ -81,8 +81,9 @@ class ScriptedService:
         self.stored: list[tuple[str, bytes]] = []  # each object that came whole, in order, with its uid
         self.exports = {
             "md": make_zip({"md.md": "# Title\n\n![](images/0_1.jpg)\n\n\\( x \\)\n", "images/0_1.jpg": PICTURE}),
-            "md_dollar": make_zip({"md_dollar.md": "# Title\n\n![](images/0_1.jpg)\n\n$x$\n",
-                                   "images/0_1.jpg": PICTURE}),  # fmt: skip
+            "md_dollar": make_zip(
+                {"md_dollar.md": "# Title\n\n![](images/0_1.jpg)\n\n$x$\n", "images/0_1.jpg": PICTURE}
+            ),
             "tex": make_zip({"tex.tex": "\\includegraphics[width=3cm]{images/0_1.jpg}\n", "images/0_1.jpg": PICTURE}),
             "docx": word_file(),
         }
