@@ -60,7 +60,7 @@ class Doc2X:
     Args:
         apikey: the account's key; otherwise DOC2X_APIKEY, DOC2X_API_KEY, or the file that `doc2x config set-key` wrote.
         clock: time and chance, for tests.
-        formats: the derived formats; by default the built-in ones.
+        formats: the derived formats; by default the built-in ones and those of installed plugins.
         environ: the environment; by default the process's own.
         **settings: any of `doc2x_sdk.config.Settings` by name, such as `parse_timeout=600`.
 
@@ -81,7 +81,7 @@ class Doc2X:
         if loaded.key is None:
             raise no_key()
         self._child: LocalProcess | None = None
-        self._open(loaded, clock or Clock(), formats or Formats(), environ)
+        self._open(loaded, clock or Clock(), formats or Formats.installed(environ), environ)
 
     def _open(
         self,
@@ -150,7 +150,7 @@ class Doc2X:
             loaded = config.load(apikey=process.key, environ=environ, base_url=process.url, **settings)
             client = cls.__new__(cls)
             client._child = process
-            client._open(loaded, clock or Clock(), formats or Formats(), environ)
+            client._open(loaded, clock or Clock(), formats or Formats.installed(), environ)
         except BaseException:
             process.close()
             raise
@@ -218,7 +218,7 @@ class Doc2X:
             formula: "normal" or "dollar" delimiters in md and tex.
             formula_level: 0 keeps formulas, 1 flattens inline ones, 2 all; of parses by v3-2026.
             merge_tables: join tables that run over pages.
-            options: format -> the options of its exporter.
+            options: format -> the options of its exporter, or post-processor -> its options; see `doc2x formats NAME`.
             force: pay for the parse again, on purpose.
             retry_unknown: pay again where nobody can tell whether an earlier attempt was paid.
             on_progress: called with a `Progress` at each step, in this thread.
@@ -231,13 +231,12 @@ class Doc2X:
             Doc2XError: all else, see `doc2x_sdk.errors`.
         """
         wish = Wish(
-            self.formats.plan(to),
+            self.formats.plan(to, options),
             ParseOptions(model),
             ExportOptions(formula, formula_level, merge_tables),
             None if out is None else Path(out),
             result_name,
             overwrite,
-            options or {},
             force,
             retry_unknown,
         )
@@ -296,13 +295,12 @@ class Doc2X:
         if self._kit.ledger is None:
             raise self._ledger_fault or LedgerError("A batch needs a ledger")
         wish = Wish(
-            self.formats.plan(to),
+            self.formats.plan(to, options),
             ParseOptions(model),
             ExportOptions(formula, formula_level, merge_tables),
             Path(out),
             result_name,
             overwrite,
-            options or {},
             force,
             retry_unknown,
             retry_failed,
@@ -321,6 +319,7 @@ class Doc2X:
         formula: Literal["normal", "dollar"] = "normal",
         formula_level: Literal[0, 1, 2] | None = None,
         merge_tables: bool | None = None,
+        options: Mapping[str, Mapping[str, Any]] | None = None,
         on_progress: ProgressCallback | None = None,
     ) -> Document:
         """Wait for a parse that was paid earlier and export it; costs nothing. The arguments are those of `convert`.
@@ -329,7 +328,7 @@ class Doc2X:
             TaskFailed: the service does not know the uid, or no longer: results live for 24 hours.
         """
         wish = Wish(
-            self.formats.plan(to),
+            self.formats.plan(to, options),
             export=ExportOptions(formula, formula_level, merge_tables),
             out=None if out is None else Path(out),
             name=result_name,

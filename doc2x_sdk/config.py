@@ -65,6 +65,9 @@ class Settings:
     retries: int = setting(2, "how often a request that may be sent again is")
     connections: int = setting(32, "connections kept open to one host")
     poll_floor: float | None = setting(None, "shortest pause between two looks; by default 0.3, on loopback 0.05")
+    exporter_timeout: float | None = setting(
+        None, "longest run of a plugin's exporter, which is then a process of its own"
+    )
     outage: float = setting(600.0, "how long a batch waits for a service that gives no answer")
     ledger: str | None = setting(None, "file of the receipts; by default in the user's state folder")
     account: str | None = setting(None, "name of the account in the ledger; by default a fingerprint of the key")

@@ -64,7 +64,6 @@ class Wish:
         out: the folder of the results; None keeps them in memory.
         name: template of the results' name.
         overwrite: replace results that are there.
-        options: format -> the exporter's options.
         force: pay for the parse again, on purpose.
         retry_unknown: pay again where nobody can tell whether it was paid.
         retry_failed: parse again what the service gave up earlier.
@@ -76,7 +75,6 @@ class Wish:
     out: Path | None = None
     name: str = "{stem}"
     overwrite: bool = False
-    options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     force: bool = False
     retry_unknown: bool = False
     retry_failed: bool = True

@@ -5,15 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 
 from doc2x_sdk.errors import Doc2XError, ExporterError
+from doc2x_sdk.flow.derive import Exporters, announce, post_process
 from doc2x_sdk.flow.fetch import Fetcher
 from doc2x_sdk.flow.kit import AnyReceipt, Kit, Reporter, Wish
 from doc2x_sdk.flow.parse import parse
 from doc2x_sdk.flow.picture import as_pdf
-from doc2x_sdk.flow.process import parse_bundle, picture_bundle, run_exporter
+from doc2x_sdk.flow.process import parse_bundle, picture_bundle
 from doc2x_sdk.flow.publish import Publisher, result_name, staging
 from doc2x_sdk.flow.results import Results
 from doc2x_sdk.flow.source import Input, Source, open_source
 from doc2x_sdk.flow.wait import wait
+from doc2x_sdk.formats.offers import Offer
+from doc2x_sdk.formats.plan import PARSE
+from doc2x_sdk.hookspecs import Context
 from doc2x_sdk.models import Bundle, Document, ParseStatus, ProgressCallback
 
 __all__ = ["convert", "convert_source", "fetch"]
@@ -113,7 +117,7 @@ class Conversion:
         todo = self.results.todo(publisher)
         self.results.begin(receipt, todo)
         self.make(todo, status, publisher, is_picture=is_picture)
-        return self.document(status, publisher)
+        return announce(self.document(status, publisher), self.kit.formats)
 
     def publisher(self, uid: str | None) -> Publisher:
         """Return the publisher of this document."""
@@ -127,26 +131,53 @@ class Conversion:
     def make(self, todo: list[str], status: ParseStatus, publisher: Publisher, *, is_picture: bool) -> None:
         """Fetch the native formats that are needed, then derive the others; each is published when it is ready."""
         plan = self.wish.plan
-        offers = [offer for offer in plan.offers if offer.name in todo]
-        needed = {name for name in plan.natives if name in todo} | {offer.needs for offer in offers}
+        natives, offers = plan.needed(todo)
         bundles: dict[str, Bundle] = {}
-        if "parse" in needed:
-            bundles["parse"] = parse_bundle(status, self.source, self.stage)
+        if any(offer.needs == PARSE for offer in offers):
+            bundles[PARSE] = parse_bundle(status, self.source, self.stage)
         fetcher = self.fetcher(status)
-        for to in (name for name in plan.natives if name in needed):
+        for to in natives:
             bundle = self.native(to, status, fetcher, is_picture=is_picture)
-            self.kit.formats.process(bundle)
+            try:
+                post_process(bundle, self.kit.formats, Context(plan.wanted, plan.options))
+            except ExporterError as error:
+                self.fail(to, error, status)
+                continue
+            publisher.warnings += bundle.warnings
             bundles[to] = bundle
             if to in todo:
                 self.note(to, placed=publisher.publish(bundle, plan.suffix_of(to), self.stage))
+        exporters = Exporters(self.stage, time_limit=self.kit.settings.exporter_timeout)
         for offer in offers:
             try:
-                options = self.wish.options.get(offer.name, {})
-                files = run_exporter(offer, bundles[offer.needs], self.stage, options)
-                self.note(offer.name, placed=publisher.publish_files(files, offer.suffix))
+                self.derive(offer, bundles, exporters, publisher)
             except ExporterError as error:
-                self.results.failed(offer.name, error.message)
-                self.failures[offer.name] = error.about(uid=status.uid, source=self.source.name)
+                error.plugin, error.version = error.plugin or offer.package, error.version or offer.version
+                self.fail(offer.name, error, status)
+
+    def derive(self, offer: Offer, bundles: dict[str, Bundle], exporters: Exporters, publisher: Publisher) -> None:
+        """Make a derived format, and publish it if it is wanted. Raises `ExporterError`."""
+        plan = self.wish.plan
+        parent = bundles.get(offer.needs)
+        if parent is None:
+            cause = self.failures[offer.needs]
+            raise ExporterError(f"The format {offer.name} needs {offer.needs}, which failed: {cause}") from cause
+        derived = exporters.run(offer, parent, plan.options[offer.name])
+        publisher.warnings += derived.warnings
+        if any(later.needs == offer.name for later in plan.offers):
+            bundles[offer.name] = derived.as_bundle(offer.name, parent, self.stage)
+        if offer.name in plan.wanted and offer.name not in self.results.skipped:
+            pictures = parent if offer.linked_images else None
+            placed = publisher.publish_derived(
+                derived.folder, derived.files, plan.suffix_of(offer.name), self.stage, pictures=pictures
+            )
+            self.note(offer.name, placed=placed)
+
+    def fail(self, name: str, error: ExporterError, status: ParseStatus) -> None:
+        """Record a format that a plugin failed; the others go on."""
+        self.failures[name] = error.about(uid=status.uid, source=self.source.name)
+        if name in self.results.files:
+            self.results.failed(name, error.message)
 
     def fetcher(self, status: ParseStatus) -> Fetcher:
         """Return what fetches this document's exports."""

@@ -14,7 +14,7 @@ from pathlib import Path
 from urllib.parse import quote, unquote
 
 from doc2x_sdk.clock import Clock
-from doc2x_sdk.errors import ConfigError, OutputError
+from doc2x_sdk.errors import ConfigError, ExporterError, OutputError
 from doc2x_sdk.flow.disk import place, sync_folder, writing
 from doc2x_sdk.flow.source import Source
 from doc2x_sdk.flow.unpack import RESERVED
@@ -124,6 +124,7 @@ class Publisher:
         self.warnings: list[str] = []
         self._images = folder / f"{name}_images"
         self._placed: dict[str, str] = {}
+        self._extras: set[Path] = set()
 
     def target(self, suffix: str) -> Path:
         """Return the final path of a format."""
@@ -154,15 +155,44 @@ class Publisher:
             staged.write_text(rewrite(text, links, escape=not tex), encoding="utf-8", errors="surrogateescape")
             return self._finish(staged, target)
 
-    def publish_files(self, files: list[Path], suffix: str) -> bool:
-        """Publish what an exporter wrote: the first file under the document's name, others with theirs behind it."""
+    def publish_derived(
+        self, folder: Path, files: list[Path], suffix: str, stage: Path, *, pictures: Bundle | None = None
+    ) -> bool:
+        """Publish what an exporter wrote into its folder; False when the name was taken meanwhile.
+
+        The first file gets the document's name, the others `<name>-<their own path>` beside it, and stand there before
+        it does. With `pictures`, the first is text that names the pictures of that bundle by their paths: these are
+        published as well, and the paths are replaced.
+
+        Raises `ExporterError` when the name of a further file is taken by something else.
+        """
         target = self.target(suffix)
         with writing(target, "Publishing"):
             if self.is_taken(suffix):
                 return False
-            for extra in files[1:]:
-                place(extra, self.folder / f"{self.name}-{extra.name}", overwrite=self.overwrite)
-            return self._finish(files[0], target)
+            beside = self._beside(folder, files[1:])
+            main = files[0]
+            if pictures is not None:
+                text = main.read_text(encoding="utf-8", errors="surrogateescape")
+                main = stage / target.name
+                text = rewrite_paths(text, self._place_images(pictures, stage))
+                main.write_text(text, encoding="utf-8", errors="surrogateescape")
+            for final, extra in beside.items():
+                place(extra, final, overwrite=self.overwrite)
+                self._extras.add(final)
+            return self._finish(main, target)
+
+    def _beside(self, folder: Path, extras: list[Path]) -> dict[Path, Path]:
+        """Return the final path of each further file."""
+        found: dict[Path, Path] = {}
+        for extra in extras:
+            inside = extra.resolve().relative_to(folder.resolve())
+            final = self.folder / safe_name(f"{self.name}-{'-'.join(inside.parts)}")
+            taken = not self.overwrite and os.path.lexists(final) and digest_of(final) != digest_of(extra)
+            if taken or final in found or final in self._extras:
+                raise ExporterError(f"A further file can't be published: {final.name} is there already")
+            found[final] = extra
+        return found
 
     def _finish(self, staged: Path, target: Path) -> bool:
         if self._before_place is not None:
@@ -172,13 +202,19 @@ class Publisher:
         return done
 
     def _place_images(self, bundle: Bundle, stage: Path) -> dict[str, str]:
-        """Publish the bundle's pictures and return link in the archive -> link beside the result."""
+        """Publish the bundle's pictures and return link in the archive -> link beside the result.
+
+        A picture that a post-processor gave another link to, in `bundle.links`, is not published.
+        """
         links: dict[str, str] = {}
         for image in bundle.images:
             inside = image.relative_to(bundle.folder)
+            if inside.as_posix() in bundle.links:
+                links[inside.as_posix()] = str(bundle.links[inside.as_posix()])
+                continue
             name = Path(*inside.parts[1:]) if inside.parts[0] == IMAGES and len(inside.parts) > 1 else inside
             links[inside.as_posix()] = f"{self._images.name}/{self._place_image(image, name, stage).as_posix()}"
-        if links:
+        if self._images.is_dir():
             sync_folder(self._images)
         return links
 
@@ -211,6 +247,19 @@ class Publisher:
             self.warnings.append(f"{target.name} names {len(missing)} pictures that the export lacks: {shown}")
 
 
+def rewrite_paths(text: str, links: Mapping[str, str]) -> str:
+    """Put new links in place of the pictures' paths, wherever they stand in a text of any syntax."""
+    if not links:
+        return text
+    paths = "|".join(re.escape(path) for path in sorted(links, key=len, reverse=True))
+    return re.sub(rf"(?<![\w./-])(?:\./)?({paths})(?![\w/-])", lambda match: quoted(links[match[1]]), text)
+
+
+def quoted(link: str) -> str:
+    """Return a link as Markdown and HTML want it: percent-encoded, a URL only where it is not yet."""
+    return quote(link, safe="%/:=&?~#+!$,;@[]*") if "://" in link else quote(link)
+
+
 def rewrite(text: str, links: Mapping[str, str], *, escape: bool) -> str:
     """Put new picture links in place of the archive's; with `escape`, percent-encoded as Markdown and HTML want it."""
 
@@ -218,7 +267,7 @@ def rewrite(text: str, links: Mapping[str, str], *, escape: bool) -> str:
         new = links.get(unquote(match["path"]))
         if new is None:
             return match.group()
-        return match["before"] + (quote(new) if escape else new)
+        return match["before"] + (quoted(new) if escape else new)
 
     return LINK.sub(replaced, text)
 

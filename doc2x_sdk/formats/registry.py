@@ -2,111 +2,205 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+import difflib
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import pluggy
 
-from doc2x_sdk import hookspecs
 from doc2x_sdk.errors import ConfigError
-from doc2x_sdk.formats import builtin
-from doc2x_sdk.hookspecs import Exporter
-from doc2x_sdk.models import NATIVE_FORMATS, Bundle
+from doc2x_sdk.formats.guard import PluginRaised
+from doc2x_sdk.formats.offers import Offer, checked_offer
+from doc2x_sdk.formats.options import check_declared, typed_options
+from doc2x_sdk.formats.plan import NATIVE_SUFFIX, PARSE, Plan
+from doc2x_sdk.formats.plugins import PluginRow, Plugins, new_manager
+from doc2x_sdk.formats.shipped import package_for
+from doc2x_sdk.hookspecs import Exporter, Option
+from doc2x_sdk.models import NATIVE_FORMATS
 
-__all__ = ["NATIVE_SUFFIX", "Formats", "Offer", "Plan"]
+__all__ = ["NATIVE_SUFFIX", "Formats", "Offer", "Plan", "Processor", "new_manager"]
 
-PARSE = "parse"
-NATIVE_SUFFIX: Mapping[str, str] = {"md": ".md", "md_dollar": ".md", "tex": ".tex", "docx": ".docx"}
-
-
-@dataclass(frozen=True, slots=True)
-class Offer:
-    """One derived format and the package that offers it."""
-
-    exporter: Exporter = field(repr=False)
-    name: str
-    needs: str
-    suffix: str
-    package: str
+Options = Mapping[str, Mapping[str, object]]
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What is wanted and what that takes.
+class Processor:
+    """The declared options of a post-processor."""
 
-    Attributes:
-        wanted: the formats that the user named, each once, in his order.
-        natives: the service's formats to export, each once; those that only exporters need come along.
-        offers: the derived formats.
-    """
-
-    wanted: tuple[str, ...]
-    natives: tuple[str, ...]
-    offers: tuple[Offer, ...]
-
-    def suffix_of(self, name: str) -> str:
-        """Return a wanted format's extension; `md_dollar` beside `md` gets `.dollar.md`."""
-        if name == "md_dollar" and "md" in self.wanted:
-            return ".dollar.md"
-        derived = next((offer.suffix for offer in self.offers if offer.name == name), None)
-        return derived or NATIVE_SUFFIX[name]
+    def __init__(self, name: str, options: tuple[Option, ...], help: str, package: str) -> None:  # noqa: A002
+        self.name = name
+        self.options = options
+        self.help = help
+        self.package = package
 
 
 class Formats:
-    """The formats of one client and its plugin manager, which is its own: nothing here is global."""
+    """The formats of one client and its plugins, which are its own: nothing here is global.
 
-    def __init__(self, manager: pluggy.PluginManager | None = None) -> None:
-        self._manager = manager or new_manager()
-        self._offers: dict[str, Offer] = {}
-        for plugin in self._manager.get_plugins():
-            hook = self._manager.subset_hook_caller("doc2x_register_exporters", self._others(plugin))
-            package = self._manager.get_name(plugin) or "unknown"
-            hook(register=lambda exporter, package=package: self._add(exporter, package))
+    Plugins are asked for their formats when these are first needed.
+    """
 
-    def _others(self, plugin: object) -> list[object]:
-        return [each for each in self._manager.get_plugins() if each is not plugin]
+    def __init__(self, plugins: Plugins | pluggy.PluginManager | Callable[[], Plugins] | None = None) -> None:
+        """Take the plugins, or a manager that plugins were registered on; without, there are the built-in formats."""
+        self._given = plugins
+        self._lock = threading.RLock()
+        self._plugins: Plugins | None = None
+        self._offers: dict[str, list[Offer]] = {}
+        self._processors: dict[str, Processor] = {}
 
-    def _add(self, exporter: Exporter, package: str) -> None:
-        name = exporter.name
-        older = self._offers.get(name)
-        if older is not None or name in (*NATIVE_FORMATS, PARSE):
-            first = older.package if older else "the service"
-            raise ConfigError(f"The format {name!r} is offered twice: by {first} and by {package}")
-        self._offers[name] = Offer(exporter, name, exporter.needs, exporter.suffix, package)
+    @classmethod
+    def installed(cls, environ: Mapping[str, str] | None = None) -> Formats:
+        """Return the built-in formats and those of installed plugins; they are loaded when they are first needed."""
+        return cls(lambda: Plugins.installed(environ))
+
+    @property
+    def plugins(self) -> Plugins:
+        """The plugins, loaded and asked for their formats."""
+        with self._lock:
+            if self._plugins is None:
+                given = self._given
+                if given is None or isinstance(given, pluggy.PluginManager):
+                    given = Plugins(given)
+                plugins = given if isinstance(given, Plugins) else given()
+                self._gather(plugins)
+                self._plugins = plugins
+            return self._plugins
+
+    def _gather(self, plugins: Plugins) -> None:
+        for key, row in plugins.active.items():
+            register = Registration(row)
+            try:
+                if "doc2x_register_exporters" in row.hooks:
+                    plugins.call(key, "doc2x_register_exporters", register=register)
+            except PluginRaised as error:
+                plugins.fail(key, f"its formats can't be registered: {error}")
+                continue
+            plugins.note(key, formats=tuple(offer.name for offer in register.offers))
+            for offer in register.offers:
+                self._offers.setdefault(offer.name, []).append(offer)
+            self._processors |= {each.name: each for each in register.processors}
+        for name, offers in self._offers.items():
+            if len(offers) > 1:
+                for key, row in plugins.active.items():
+                    if name in row.formats:
+                        plugins.note(key, reason=offered_twice(name, offers))
+
+    @property
+    def rows(self) -> tuple[PluginRow, ...]:
+        """What `doc2x plugins` tells: one row a plugin, also of those that are blocked or broken."""
+        return self.plugins.rows
 
     @property
     def offers(self) -> tuple[Offer, ...]:
-        """All derived formats, by name."""
-        return tuple(self._offers[name] for name in sorted(self._offers))
+        """All derived formats by name, those that are offered twice left out."""
+        _ = self.plugins
+        return tuple(self._offers[name][0] for name in sorted(self._offers) if len(self._offers[name]) == 1)
+
+    @property
+    def processors(self) -> tuple[Processor, ...]:
+        """The post-processors that declared options, by name."""
+        _ = self.plugins
+        return tuple(self._processors[name] for name in sorted(self._processors))
 
     @property
     def names(self) -> tuple[str, ...]:
         """All names that `--to` takes."""
-        return (*NATIVE_FORMATS, *sorted(self._offers))
+        return (*NATIVE_FORMATS, *(offer.name for offer in self.offers))
 
-    def plan(self, to: Iterable[str]) -> Plan:
-        """Resolve the wanted formats.
+    def offer(self, name: str) -> Offer:
+        """Return a derived format.
 
-        Raises `ConfigError` for a name that nobody offers; the error lists those that exist.
+        Raises `ConfigError` when nobody offers it, or two do; the error lists what exists and which package to install.
+        """
+        _ = self.plugins
+        offers = self._offers.get(name, [])
+        if len(offers) > 1:
+            raise ConfigError(
+                offered_twice(name, offers), advice="Uninstall one of them, or leave it out of DOC2X_PLUGINS."
+            )
+        if not offers:
+            raise ConfigError(f"There is no format {name[:60]!r}", advice=self._advice(name))
+        return offers[0]
+
+    def plan(self, to: Iterable[str], options: Options | None = None) -> Plan:
+        """Resolve the wanted formats and type the options of exporters and post-processors.
+
+        Raises `ConfigError` for a name that nobody offers, for formats that wait for each other, and for an option
+        that is unknown or of the wrong type.
         """
         wanted = tuple(dict.fromkeys([to] if isinstance(to, str) else to))
+        ordered: dict[str, Offer] = {}
+        natives = dict.fromkeys(name for name in wanted if name in NATIVE_FORMATS)
         for name in wanted:
-            if name not in self.names:
-                advice = f"Choose from: {', '.join(self.names)}. `doc2x formats` tells about each."
-                raise ConfigError(f"There is no format {name!r}", advice=advice)
-        offers = tuple(self._offers[name] for name in wanted if name in self._offers)
-        natives = dict.fromkeys([name for name in wanted if name in NATIVE_FORMATS])
-        natives.update(dict.fromkeys(offer.needs for offer in offers if offer.needs != PARSE))
-        return Plan(wanted, tuple(natives), offers)
+            if name not in NATIVE_FORMATS:
+                self._resolve(name, (), ordered)
+        natives.update(dict.fromkeys(offer.needs for offer in ordered.values() if offer.needs in NATIVE_FORMATS))
+        return Plan(wanted, tuple(natives), tuple(ordered.values()), self._options(ordered, options or {}))
 
-    def process(self, bundle: Bundle) -> None:
-        """Let plugins post-process a bundle."""
-        self._manager.hook.doc2x_process_bundle(bundle=bundle)
+    def _resolve(self, name: str, waiting: tuple[str, ...], ordered: dict[str, Offer]) -> None:
+        if name in waiting:
+            ring = " needs ".join([*waiting[waiting.index(name) :], name])
+            packages = ", ".join(sorted({self.offer(each).package for each in waiting}))
+            raise ConfigError(f"The formats wait for each other: {ring} (offered by {packages})", advice=self._listed())
+        if name in ordered or (waiting and name in (*NATIVE_FORMATS, PARSE)):
+            return
+        try:
+            offer = self.offer(name)
+        except ConfigError as error:
+            if not waiting:
+                raise
+            by = self.offer(waiting[-1])
+            raise ConfigError(
+                f"The format {by.name!r} of {by.package} needs {name!r}: {error.message}", advice=error.advice
+            ) from None
+        self._resolve(offer.needs, (*waiting, name), ordered)
+        ordered[name] = offer
+
+    def _options(self, ordered: Mapping[str, Offer], given: Options) -> dict[str, Mapping[str, object]]:
+        declared = {name: processor.options for name, processor in self._processors.items()}
+        declared |= {name: offer.options for name, offer in ordered.items()}
+        for name in given:
+            if name not in declared:
+                known = name in self.names
+                advice = "Ask for it with `to`, or leave the option out." if known else self._advice(name)
+                raise ConfigError(f"There are options for {name!r}, which was not asked for", advice=advice)
+        return {name: typed_options(name, options, given.get(name, {})) for name, options in declared.items()}
+
+    def _advice(self, name: str) -> str:
+        package = package_for(name)
+        row = next((row for row in self.plugins.rows if row.package == package and row.state != "loaded"), None)
+        close = difflib.get_close_matches(name, self.names, 1)
+        if row is not None:
+            hint = f"{package} would offer it, but it is {row.state}: {row.reason}. "
+        elif package is not None:
+            hint = f"To get it: pip install {package}. "
+        else:
+            hint = f"Is {close[0]} meant? " if close else ""
+        return hint + self._listed()
+
+    def _listed(self) -> str:
+        return f"There are: {', '.join(self.names)}. `doc2x formats` tells about each."
 
 
-def new_manager() -> pluggy.PluginManager:
-    """Return a manager with the contract and the built-in formats."""
-    manager = pluggy.PluginManager("doc2x")
-    manager.add_hookspecs(hookspecs)
-    manager.register(builtin, "doc2x-sdk")
-    return manager
+class Registration:
+    """What one plugin's `doc2x_register_exporters` is given."""
+
+    def __init__(self, row: PluginRow) -> None:
+        self._row = row
+        self.offers: list[Offer] = []
+        self.processors: list[Processor] = []
+
+    def __call__(self, exporter: Exporter) -> None:
+        """Offer a format."""
+        offer = checked_offer(exporter, package=self._row.package, version=self._row.version, entry=self._row.entry)
+        if any(older.name == offer.name for older in self.offers):
+            raise ConfigError(f"The format {offer.name!r} is registered twice")
+        self.offers.append(offer)
+
+    def processor(self, name: str, options: Sequence[Option], help: str = "") -> None:  # noqa: A002 - the contract's
+        """Declare a post-processor's options."""
+        self.processors.append(Processor(name, check_declared(name, options), help, self._row.package))
+
+
+def offered_twice(name: str, offers: Sequence[Offer]) -> str:
+    """Say who offers one name."""
+    return f"The format {name!r} is offered twice: by {' and by '.join(sorted(offer.package for offer in offers))}"

@@ -1,0 +1,69 @@
+"""What an exporter says about itself, checked when it is registered."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+from doc2x_sdk.errors import ConfigError
+from doc2x_sdk.formats.options import check_declared
+from doc2x_sdk.formats.plan import PARSE
+from doc2x_sdk.hookspecs import Exporter, Option
+from doc2x_sdk.models import NATIVE_FORMATS
+
+__all__ = ["Offer", "checked_offer"]
+
+NAME = re.compile(r"[a-z0-9][a-z0-9_+-]{0,39}")
+SUFFIX = re.compile(r"(\.[A-Za-z0-9_+-]{1,20}){1,3}")
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """One derived format and who offers it.
+
+    Attributes:
+        exporter: makes it.
+        name, needs, suffix, options, help: as the exporter says.
+        linked_images: whether its text names the bundle's pictures by their paths.
+        package, version: of the plugin.
+        entry: the entry point it came by, "module:object"; empty for what is built in or registered by a program.
+    """
+
+    exporter: Exporter = field(repr=False)
+    name: str
+    needs: str
+    suffix: str
+    options: tuple[Option, ...] = field(default=(), repr=False)
+    help: str = field(default="", repr=False)
+    linked_images: bool = field(default=False, repr=False)
+    package: str = ""
+    version: str = ""
+    entry: str = field(default="", repr=False)
+
+
+def checked_offer(exporter: Exporter, *, package: str, version: str = "", entry: str = "") -> Offer:
+    """Return an exporter as an offer; raises `ConfigError` for one that breaks the contract."""
+    name, suffix, needs = (getattr(exporter, part, None) for part in ("name", "suffix", "needs"))
+    what = f"The exporter {type(exporter).__name__} of {package}"
+    if not isinstance(name, str) or not NAME.fullmatch(name):
+        raise ConfigError(f"{what} has no name in lower case (letters, digits, `-`, `_`, `+`; at most 40)")
+    if name in (*NATIVE_FORMATS, PARSE):
+        raise ConfigError(f"{what} offers {name!r}, which the service itself makes")
+    if not isinstance(suffix, str) or not SUFFIX.fullmatch(suffix):
+        raise ConfigError(f"{what} has no suffix such as '.epub'")
+    if not isinstance(needs, str) or not (needs in (*NATIVE_FORMATS, PARSE) or NAME.fullmatch(needs)):
+        raise ConfigError(f"{what} does not say in `needs` which format it reads")
+    if not callable(getattr(exporter, "export", None)):
+        raise ConfigError(f"{what} has no method `export`")
+    return Offer(
+        exporter,
+        name,
+        needs,
+        suffix,
+        check_declared(name, getattr(exporter, "options", ())),
+        str(getattr(exporter, "help", "") or ""),
+        bool(getattr(exporter, "linked_images", False)),
+        package,
+        version,
+        entry,
+    )
