@@ -1,0 +1,1 @@
+"""The command `doc2x`: the only place with click, rich or the terminal."""

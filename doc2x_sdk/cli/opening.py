@@ -1,0 +1,48 @@
+"""Opens the client that a command needs, or says what is missing before anything is sent."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from doc2x_sdk.cli import terminal
+
+if TYPE_CHECKING:
+    from doc2x_sdk.client import Doc2X
+
+__all__ = ["open_client"]
+
+
+def open_client(*, local: bool, quiet: bool = False) -> tuple[Doc2X, bool]:
+    """Return a client, and whether it works on this machine.
+
+    Without a key the embedded engine is taken, and stderr says so.
+
+    Raises:
+        ConfigError: neither a key nor the engine is there, or a setting is wrong.
+    """
+    from doc2x_sdk import config
+    from doc2x_sdk.client import Doc2X
+    from doc2x_sdk.errors import ConfigError
+    from doc2x_sdk.local import extra
+
+    if local:
+        return Doc2X.local(), True
+    loaded = config.load()
+    if loaded.key is not None:
+        return Doc2X(), False
+    if extra.missing_packages():
+        raise ConfigError(
+            "There is no key, and the engine that works without one is not installed",
+            advice=f"Either store your account's key by `doc2x config set-key` (or set DOC2X_APIKEY), or run: "
+            f"{extra.INSTALL}",
+        )
+    if not quiet:
+        aside = ""
+        if loaded.origins["base_url"] != "default":
+            aside = f" {loaded.settings.base_url} ({loaded.origins['base_url']}) is not asked."
+        terminal.say(
+            f"No key is set, so this machine converts by itself.{aside} For the service: doc2x config set-key",
+            label="Note:",
+            colour="cyan",
+        )
+    return Doc2X.local(), True

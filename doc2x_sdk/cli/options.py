@@ -1,0 +1,129 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from doc2x_sdk.cli.help import option
+
+__all__ = ["export_options", "json_option", "output_options", "talk_options", "to_option"]
+
+RESULTS = "Results"
+FORMULAS = "Formulas and tables"
+TALK = "What is shown"
+
+Decorator = Callable[[Any], Any]
+
+
+def together(*decorators: Decorator) -> Decorator:
+    """Return one decorator for several, so that the help keeps their order."""
+
+    def decorate(function: Any) -> Any:
+        for each in reversed(decorators):
+            function = each(function)
+        return function
+
+    return decorate
+
+
+def complete_formats(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:  # noqa: ARG001 - click's
+    """Return the formats that begin like this, for the shell."""
+    from doc2x_sdk.formats.registry import Formats
+
+    return [name for name in Formats().names if name.startswith(incomplete)]
+
+
+to_option = option(
+    "--to",
+    "-t",
+    "to",
+    metavar="FORMAT",
+    multiple=True,
+    default=("md",),
+    show_default=True,
+    shell_complete=complete_formats,
+    section=RESULTS,
+    help="A format to make; give it again for more: md, md_dollar, tex, docx, json, txt. See `doc2x formats`.",
+)
+
+
+def output_options(default_name: str) -> Decorator:
+    """Return the options that say where results go."""
+    return together(
+        option(
+            "--out",
+            "-o",
+            metavar="DIR",
+            default="out",
+            show_default=True,
+            section=RESULTS,
+            help="Folder of the results.",
+        ),
+        option(
+            "--name",
+            metavar="TEMPLATE",
+            default=default_name,
+            show_default=True,
+            section=RESULTS,
+            help="Name of the results, with {stem} (the input's name), {uid} and {date}.",
+        ),
+        option(
+            "--overwrite",
+            is_flag=True,
+            section=RESULTS,
+            help="Replace results that are there. Without it they are left as they are, and not paid for again.",
+        ),
+    )
+
+
+export_options = together(
+    option(
+        "--formula",
+        type=click.Choice(["normal", "dollar"]),
+        default="normal",
+        show_default=True,
+        section=FORMULAS,
+        help=r"Delimiters in md and tex: normal for \( \) and \[ \], dollar for $ and $$.",
+    ),
+    option(
+        "--formula-level",
+        type=click.Choice(["0", "1", "2"]),
+        section=FORMULAS,
+        help="0 keeps formulas, 1 turns inline ones into plain text, 2 all of them. For documents parsed by v3-2026.",
+    ),
+    option("--merge-tables", is_flag=True, section=FORMULAS, help="Join tables that run over a page's end."),
+)
+
+
+def json_option(what: str) -> Decorator:
+    """Return --json; `what` says what is printed."""
+    return option("--json", "as_json", is_flag=True, section=TALK, help=f"Print {what} as JSON on standard output.")
+
+
+def be_verbose(ctx: click.Context, parameter: click.Parameter, value: bool) -> bool:  # noqa: ARG001 - click's
+    """Send the library's log to stderr. It holds no key and no signed link."""
+    if value and not ctx.resilient_parsing:
+        import logging
+
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s", "%H:%M:%S"))
+        log = logging.getLogger("doc2x_sdk")
+        log.addHandler(handler)
+        log.setLevel(logging.DEBUG)
+        ctx.call_on_close(lambda: log.removeHandler(handler))
+    return value
+
+
+verbose_option = option(
+    "--verbose",
+    "-v",
+    is_flag=True,
+    callback=be_verbose,
+    section=TALK,
+    help="Show on stderr what is done, request by request; of a bug, the traceback.",
+)
+quiet_option = option("--quiet", "-q", is_flag=True, section=TALK, help="Show errors only.")
+talk_options = together(quiet_option, verbose_option)

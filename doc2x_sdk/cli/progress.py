@@ -1,0 +1,161 @@
+"""How far the documents are: bars on a terminal, a line a step elsewhere, nothing when quiet. All of it on stderr."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Protocol, Self
+
+from doc2x_sdk.cli import terminal
+from doc2x_sdk.models import Progress
+
+if TYPE_CHECKING:
+    from rich.progress import TaskID
+
+__all__ = ["Bars", "Lines", "Reporter", "Silence", "reporter"]
+
+STAGES = {
+    "check": "checking",
+    "upload": "uploading",
+    "parse": "parsing",
+    "export": "exporting",
+    "download": "fetching",
+    "publish": "writing",
+}
+
+
+class Reporter(Protocol):
+    """What a command tells about its documents."""
+
+    def __enter__(self) -> Self:
+        """Begin to show."""
+
+    def __exit__(self, *_: object) -> None:
+        """Leave the terminal as it was."""
+
+    def begin(self, name: str) -> None:
+        """A document is begun."""
+
+    def step(self, progress: Progress) -> None:
+        """A document went on."""
+
+    def end(self) -> None:
+        """A document is through, for better or worse."""
+
+
+def reporter(count: int, *, quiet: bool, verbose: bool) -> Reporter:
+    """Return what suits the terminal. With `verbose` the log tells the steps, and bars would tear it apart."""
+    if quiet or verbose:
+        return Silence()
+    return Bars(count) if terminal.is_terminal(sys.stderr) else Lines(count)
+
+
+class Silence:
+    """Shows nothing."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+    def begin(self, name: str) -> None:
+        """Show nothing."""
+
+    def step(self, progress: Progress) -> None:
+        """Show nothing."""
+
+    def end(self) -> None:
+        """Show nothing."""
+
+
+class Lines(Silence):
+    """A line for each step, with the uid as soon as there is one: it is the way to the pages that were paid."""
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+        self._at = 0
+        self._told = ""
+
+    def begin(self, name: str) -> None:
+        """Tell the name, and which of many it is."""
+        self._at += 1
+        self._told = ""
+        if self._count > 1:
+            terminal.say(f"[{self._at}/{self._count}] {name}")
+
+    def step(self, progress: Progress) -> None:
+        """Tell a step once."""
+        if progress.stage not in {"upload", "parse", "export"}:
+            return
+        what = f"{STAGES[progress.stage]}{f' {progress.format}' if progress.format else ''}"
+        if progress.stage == "upload" and progress.total:
+            what += f" {size(progress.total)}"
+        if progress.stage == "parse":
+            what += f" (uid {progress.uid})"
+        if what != self._told:
+            terminal.say(f"{progress.source}: {what}")
+        self._told = what
+
+
+def size(count: int) -> str:
+    """Return a number of bytes in kB or MB."""
+    return f"{count / 1e6:.1f} MB" if count >= 1e6 else f"{max(1, round(count / 1e3))} kB"
+
+
+class Bars:
+    """A bar for the document in work and, of many, one for all."""
+
+    def __init__(self, count: int) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
+        from rich.progress import Progress as Display
+        from rich.table import Column
+
+        self._display = Display(
+            TextColumn(
+                "{task.fields[name]}",
+                markup=False,
+                table_column=Column(no_wrap=True, overflow="ellipsis", max_width=36),
+            ),
+            TextColumn("{task.description}", markup=False, style="cyan", table_column=Column(no_wrap=True, width=17)),
+            BarColumn(bar_width=None),
+            TaskProgressColumn(),
+            TimeElapsedColumn(),
+            console=Console(stderr=True),
+            transient=True,
+            redirect_stdout=False,
+            expand=True,
+        )
+        self._count = count
+        self._all: TaskID | None = None
+        self._one: TaskID | None = None
+
+    def __enter__(self) -> Self:
+        self._display.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._display.stop()
+
+    def begin(self, name: str) -> None:
+        """Add a bar."""
+        if self._count > 1 and self._all is None:
+            self._all = self._display.add_task("", name=f"{self._count} documents", total=self._count)
+        self._one = self._display.add_task(STAGES["check"], name=name, total=None)
+
+    def step(self, progress: Progress) -> None:
+        """Move the bar."""
+        if self._one is None:
+            return
+        what = f"{STAGES[progress.stage]}{f' {progress.format}' if progress.format else ''}"
+        counted = progress.stage in {"upload", "parse", "download"}
+        total = progress.total if counted else None
+        self._display.update(self._one, description=what, completed=progress.done if total else 0, total=total)
+
+    def end(self) -> None:
+        """Take the bar away; what became of the document is told elsewhere."""
+        if self._one is not None:
+            self._display.remove_task(self._one)
+        if self._all is not None:
+            self._display.advance(self._all)
+        self._one = None

@@ -1,0 +1,139 @@
+"""What became of each document of a run: its messages, its row of the table and of the JSON, its exit code."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from doc2x_sdk.cli import guard, terminal
+from doc2x_sdk.cli.exits import exit_of
+from doc2x_sdk.errors import Doc2XError
+from doc2x_sdk.models import Document
+
+__all__ = ["Interrupted", "NotDone", "Row", "summary"]
+
+
+class NotDone(Doc2XError):
+    """The document was not begun, since the run was stopped. `exit` is the code of the stop."""
+
+    advice_by_default = "Run the same command again."
+
+    def __init__(self, code: int) -> None:
+        super().__init__("Not begun: the run was stopped before")
+        self.exit = code
+
+
+class Interrupted(NotDone):
+    """The document was in work when a signal stopped the run; its uid, where there is one, is still good."""
+
+    def __init__(self, code: int, uid: str | None) -> None:
+        super().__init__(code)
+        self.message = "Interrupted"
+        self.uid = uid
+        self.advice = f"Run `doc2x fetch {uid}` within 24 hours; it costs nothing." if uid else self.advice
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One document and what became of it.
+
+    Attributes:
+        source: the input's name.
+        document: the result, where the conversion went through.
+        error: why it did not.
+    """
+
+    source: str
+    document: Document | None = None
+    error: Doc2XError | None = None
+
+    @property
+    def exit(self) -> int:
+        """The exit code that the document has by itself."""
+        if isinstance(self.error, NotDone):
+            return self.error.exit
+        failures = self.document.failures.values() if self.document else ()
+        return next((exit_of(each) for each in (self.error, *failures) if each is not None), 0)
+
+    @property
+    def written(self) -> list[str]:
+        """The paths of the files that this run wrote."""
+        if self.document is None:
+            return []
+        skipped = self.document.skipped
+        return [terminal.printable(str(path)) for name, path in self.document.files.items() if name not in skipped]
+
+    @property
+    def left(self) -> list[str]:
+        """The paths of the files that were there and were left as they are."""
+        if self.document is None:
+            return []
+        files = self.document.files
+        return [terminal.printable(str(files[name])) for name in self.document.skipped if name in files]
+
+    def told(self, *, quiet: bool) -> None:
+        """Write what the user should know to stderr: what failed and, unless `quiet`, what is odd."""
+        if self.error is not None and not isinstance(self.error, NotDone):
+            guard.complain(str(self.error.about(source=self.source)), self.error.advice)
+        if self.document is None:
+            return
+        for name, failure in self.document.failures.items():
+            advice = failure.advice if isinstance(failure, Doc2XError) else ""
+            guard.complain(f"{name}: {failure}", advice)
+        if quiet:
+            return
+        for warning in self.document.warnings:
+            terminal.warn(f"{self.source}: {warning}")
+        if self.left:
+            terminal.say(f"{self.source}: left as it was: {', '.join(self.left)} (--overwrite replaces it)")
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the row of --json."""
+        document = self.document
+        return {
+            "source": self.source,
+            "uid": document.uid if document else self.error.uid if self.error else None,
+            "pages": len(document.pages) if document else None,
+            "files": {name: str(path) for name, path in document.files.items()} if document else {},
+            "skipped": list(document.skipped) if document else [],
+            "warnings": list(document.warnings) if document else [],
+            "failures": {name: error_json(each) for name, each in document.failures.items()} if document else {},
+            "error": None if self.error is None else error_json(self.error) | {"exit": self.exit},
+        }
+
+    def cells(self) -> tuple[str, str, str]:
+        """Return the row of the table: source, pages, result."""
+        pages = str(len(self.document.pages)) if self.document and self.document.pages else ""
+        lines = [*self.written, *(f"{path} (was there)" for path in self.left)]
+        if self.document is not None:
+            lines += [f"{name} failed (exit {exit_of(each)})" for name, each in self.document.failures.items()]
+        if self.error is not None:
+            lines.append(self.error.message)
+        return self.source, pages, "\n".join(lines)
+
+
+def error_json(error: BaseException) -> dict[str, Any]:
+    """Return an error's facts."""
+    known = error if isinstance(error, Doc2XError) else Doc2XError(str(error), advice="")
+    return {
+        "type": type(error).__name__,
+        "code": known.code,
+        "message": known.message,
+        "advice": known.advice,
+        "trace_id": known.trace_id,
+        "exit": exit_of(error),
+    }
+
+
+def summary(rows: Sequence[Row]) -> str:
+    """Return one sentence about a run."""
+    begun = [row for row in rows if not isinstance(row.error, NotDone)]
+    done = [row for row in begun if row.exit == 0]
+    parts = [
+        f"{len(done)} done",
+        *([f"{len(begun) - len(done)} failed"] if len(done) < len(begun) else []),
+        *([f"{len(rows) - len(begun)} not done"] if len(begun) < len(rows) else []),
+    ]
+    pages = sum(len(row.document.pages) for row in rows if row.document)
+    return f"{len(rows)} documents: {', '.join(parts)}; {pages} pages."

@@ -1,0 +1,36 @@
+"""Tables on stdout: drawn on a terminal, tab-separated lines elsewhere."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from doc2x_sdk.cli import terminal
+
+__all__ = ["print_json", "print_table"]
+
+
+def print_json(value: Any) -> None:
+    """Print one JSON document; in ASCII, so that every locale and odd file name survives."""
+    terminal.answer(json.dumps(value, indent=2))
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, right: Sequence[str] = ()) -> None:
+    """Print rows under their columns; those named in `right` are numbers."""
+    if not terminal.is_terminal(sys.stdout):
+        for row in rows:
+            terminal.answer("\t".join(terminal.printable(cell) for cell in row))
+        return
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    for column in columns:
+        table.add_column(column, justify="right" if column in right else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(Text("\n".join(map(terminal.printable, cell.split("\n")))) for cell in row))
+    Console().print(table)

@@ -1,0 +1,67 @@
+"""Lines on the two streams: results on stdout, everything else on stderr, and no text that either can't take."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import IO
+
+import click
+
+__all__ = ["answer", "hush", "is_terminal", "prepare", "printable", "say", "warn"]
+
+
+def prepare() -> None:
+    """Let both streams escape what their encoding lacks; an odd file name must not end a run."""
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:
+            reconfigure(errors="backslashreplace")
+
+
+def is_terminal(stream: IO[str] | None) -> bool:
+    """Tell whether somebody looks at a stream; a stream that is closed or missing has no one."""
+    return stream is not None and not stream.closed and stream.isatty()
+
+
+def printable(text: str) -> str:
+    """Return a text of one line: line breaks, control characters and surrogates are escaped."""
+    if text.isprintable():
+        return text
+    from doc2x_sdk.flow.source import printable as escaped
+
+    return escaped(text)
+
+
+def answer(line: str) -> None:
+    """Write a line of the result to stdout, now: a reader of the pipe may wait for it."""
+    if sys.stdout is not None:
+        sys.stdout.write(f"{line}\n")
+        sys.stdout.flush()
+
+
+def say(text: str, *, label: str = "", colour: str | None = None) -> None:
+    """Write a message to stderr, each of its lines escaped, with a coloured label on a terminal."""
+    if sys.stderr is None:
+        return
+    lines = "\n".join(printable(line) for line in text.split("\n"))
+    plain = os.name == "nt" or "NO_COLOR" in os.environ or os.environ.get("TERM") == "dumb"
+    if label and colour and not plain and is_terminal(sys.stderr):
+        label = click.style(label, fg=colour, bold=True)
+    sys.stderr.write(f"{label} {lines}\n" if label else f"{lines}\n")
+    sys.stderr.flush()
+
+
+def warn(text: str) -> None:
+    """Write a warning to stderr."""
+    say(text, label="Warning:", colour="yellow")
+
+
+def hush() -> None:
+    """Send what is still buffered for a closed pipe nowhere, so that the end of the process is quiet."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        for descriptor in (1, 2):
+            os.dup2(nowhere, descriptor)
+    finally:
+        os.close(nowhere)
