@@ -12,7 +12,9 @@ from doc2x_sdk.version import __version__
 if TYPE_CHECKING:
     from doc2x_sdk.client import Doc2X as Doc2X
     from doc2x_sdk.errors import Doc2XError as Doc2XError
+    from doc2x_sdk.hookspecs import Option as Option
     from doc2x_sdk.hookspecs import hookimpl as hookimpl
+    from doc2x_sdk.models import Bundle as Bundle
     from doc2x_sdk.models import Document as Document
     from doc2x_sdk.models import ExportOptions as ExportOptions
     from doc2x_sdk.models import Page as Page
@@ -20,10 +22,12 @@ if TYPE_CHECKING:
     from doc2x_sdk.models import Progress as Progress
 
 _HOMES = {
+    "Bundle": "models",
     "Doc2X": "client",
     "Doc2XError": "errors",
     "Document": "models",
     "ExportOptions": "models",
+    "Option": "hookspecs",
     "Page": "models",
     "ParseOptions": "models",
     "Progress": "models",
@@ -31,10 +35,12 @@ _HOMES = {
 }
 
 __all__ = [
+    "Bundle",
     "Doc2X",
     "Doc2XError",
     "Document",
     "ExportOptions",
+    "Option",
     "Page",
     "ParseOptions",
     "Progress",
