@@ -15,7 +15,7 @@ from doc2x_sdk.config import Settings
 from doc2x_sdk.errors import BudgetExceeded, Doc2XError
 from doc2x_sdk.flow.fetch import ExportSlots
 from doc2x_sdk.flow.source import Source
-from doc2x_sdk.flow.wait import poll_floor
+from doc2x_sdk.flow.wait import FAST, poll_floor
 from doc2x_sdk.formats.registry import Formats, Plan
 from doc2x_sdk.ledger.ledger import Ledger, Receipt
 from doc2x_sdk.ledger.rows import ParseKey, ResultRow
@@ -149,7 +149,7 @@ class Kit:
     @property
     def first_look(self) -> float:
         """Seconds until the first look at an export."""
-        return 0.05 if self.service.transport.on_loopback else 0.5
+        return 0.05 if self.floor < FAST else 0.5
 
     def check_stop(self) -> None:
         """Raise `Stopped` once the work was asked to stop."""
