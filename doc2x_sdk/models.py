@@ -6,10 +6,13 @@ Nothing here talks to anything. Fields that the service sends and that no attrib
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import unquote
+
+if TYPE_CHECKING:
+    from doc2x_sdk.markdown import Section
 
 __all__ = [
     "NATIVE_FORMATS",
@@ -341,6 +344,43 @@ class Document:
     def markdown(self) -> str:
         """The pages' Markdown joined by blank lines; picture links as in `pages`, not those of the md file."""
         return "\n\n".join(page.md for page in self.pages)
+
+    def clean(
+        self,
+        *,
+        comments: bool = False,
+        tables: Literal["pipe", "html"] = "html",
+        formulas: Literal["dollar", "normal"] | None = None,
+    ) -> Document:
+        r"""Return the document with cleaned pages; its files stay as they are.
+
+        Args:
+            comments: keep the service's comments (`<!-- Meanless: ... -->`, Media, figureText, Footnote).
+            tables: "pipe" turns HTML tables into tables of pipes where nothing is lost, "html" leaves them.
+            formulas: "dollar" for `$` and `$$`, "normal" for `\( \)` and `\[ \]`; None leaves them.
+        """
+        from doc2x_sdk import markdown  # noqa: PLC0415 - a parser that few programs need
+
+        pages = (
+            replace(page, md=markdown.clean(page.md, comments=comments, tables=tables, formulas=formulas))
+            for page in self.pages
+        )
+        return replace(self, pages=tuple(pages))
+
+    def split(self, *, deepest: int = 6) -> list[Section]:
+        """Split `markdown` at its headings of levels 1 to `deepest`; each part knows its headings and its pages."""
+        from doc2x_sdk import markdown  # noqa: PLC0415 - a parser that few programs need
+
+        starts: list[int] = []
+        at = 0
+        for page in self.pages:
+            starts.append(at)
+            at += len(page.md) + 2
+        return [
+            replace(part, pages=tuple(range(markdown.page_at(starts, part.start), markdown.page_at(starts, last) + 1)))
+            for part in markdown.split_headings(self.markdown, deepest=deepest)
+            for last in [max(part.start, part.start + len(part.text.rstrip()) - 1)]
+        ]
 
     def __repr__(self) -> str:
         return f"Document(source={self.source!r}, uid={self.uid!r}, pages={len(self.pages)}, files={list(self.files)})"

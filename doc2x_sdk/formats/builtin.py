@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from doc2x_sdk.formats.clean import CLEAN, CLEAN_OPTIONS, doc2x_process_bundle
 from doc2x_sdk.hookspecs import Register, hookimpl
 from doc2x_sdk.models import Bundle
 
-__all__ = ["Json", "Text", "doc2x_register_exporters"]
+__all__ = ["Json", "Text", "doc2x_process_bundle", "doc2x_register_exporters"]
 
 
 class Json:
@@ -45,6 +46,7 @@ class Text:
 
 @hookimpl
 def doc2x_register_exporters(register: Register) -> None:
-    """Offer json and txt."""
+    """Offer json and txt, and the options of `clean`."""
     register(Json())
     register(Text())
+    register.processor(CLEAN, CLEAN_OPTIONS, help="Markdown without the service's comments, tables as pipes.")

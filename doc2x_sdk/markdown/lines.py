@@ -137,10 +137,31 @@ def recorded(rule: Any, kind: Any) -> Any:
 def noted_tag(state: StateInline, silent: bool) -> bool:
     """Record comments and other HTML."""
     start = state.pos
+    if state.src.startswith("<!--", start):
+        return noted_comment(state, silent)
     if not html_inline(state, silent):
         return False
-    kind: Literal["comment", "tag"] = "comment" if state.src.startswith("<!--", start) else "tag"
-    note(state, silent, Span(kind, start, state.pos, start, state.pos))
+    note(state, silent, Span("tag", start, state.pos, start, state.pos))
+    return True
+
+
+def noted_comment(state: StateInline, silent: bool) -> bool:
+    """Record a comment: it ends at the first `-->`, whatever stands in it."""
+    start = state.pos
+    short = next((mark for mark in ("<!-->", "<!--->") if state.src.startswith(mark, start)), None)
+    if short is not None:
+        end = start + len(short)
+    else:
+        if state.env.get("unclosed", len(state.src)) <= start:
+            return False
+        at = state.src.find("-->", start + 4)
+        if at < 0:
+            state.env["unclosed"] = start
+        end = at + 3
+    if end < start or end > state.posMax:
+        return False
+    state.pos = end
+    note(state, silent, Span("comment", start, end, start, end))
     return True
 
 
