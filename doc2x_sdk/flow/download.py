@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import urljoin
@@ -13,7 +13,7 @@ import requests
 
 from doc2x_sdk.clock import Clock
 from doc2x_sdk.config import Settings
-from doc2x_sdk.errors import ArchiveError, DownloadError, NetworkError, ResponseTooLarge, TruncatedDownload
+from doc2x_sdk.errors import ArchiveError, DownloadError, NetworkError, ResponseTooLarge, TruncatedDownload, UnsafeURL
 from doc2x_sdk.flow.disk import writing
 from doc2x_sdk.flow.polling import GrowingPace
 from doc2x_sdk.flow.unpack import check_archive
@@ -57,7 +57,7 @@ def download(
         on_progress: called with bytes so far and in all, None where that is not known.
 
     Raises:
-        TruncatedDownload: it broke off each time.
+        NetworkError, TruncatedDownload: it broke off each time.
         ArchiveError: what came is no zip; a docx is one too.
         ResponseTooLarge: over `max_download_bytes`.
         UnsafeURL: the link, or a redirect, leads where it must not.
@@ -80,6 +80,7 @@ def download(
         except (NetworkError, TruncatedDownload) as error:
             target.unlink(missing_ok=True)
             if attempt > settings.retries:
+                error.advice = DownloadError.advice_by_default
                 error.about(uid=link.uid)
                 raise
             log.debug("uid %s: %s; starting it again", link.uid, error.message)
@@ -107,13 +108,23 @@ def fetch(
             raise DownloadError(f"{what}: there is no link", uid=link.uid)
         with service.stream(url, what) as response:
             if response.status_code in REDIRECTS:
-                url = SignedURL(urljoin(url.reveal(), response.headers.get("Location", "")))
+                url = next_hop(url, response.headers.get("Location", ""), what)
                 continue
             check_head(response, what, link, settings.max_download_bytes)
             with writing(target, what):
                 write_body(response, target, what, settings.max_download_bytes, on_progress)
             return
     raise DownloadError(f"{what}: more than {HOPS} redirects", uid=link.uid)
+
+
+def next_hop(url: SignedURL, location: str, what: str) -> SignedURL:
+    """Return where a redirect leads; it is checked when it is requested. Raises `UnsafeURL` for what is no URL."""
+    target: SignedURL | None = None
+    with suppress(ValueError):
+        target = SignedURL(urljoin(url.reveal(), location))
+    if target is None:  # raised out here, so that no traceback leads to frames that hold the whole URL
+        raise UnsafeURL(f"{what}: the storage host redirects to what is no URL")
+    return target
 
 
 def check_head(response: requests.Response, what: str, link: ExportLink, limit: int) -> None:
@@ -124,9 +135,15 @@ def check_head(response: requests.Response, what: str, link: ExportLink, limit: 
     encoding = response.headers.get("Content-Encoding", "identity").lower()
     if encoding not in ("", "identity"):
         raise DownloadError(f"{what}: it came encoded ({encoding[:20]}), which was not asked for", uid=link.uid)
+    length = length_of(response)
+    if length is not None and length > limit:
+        raise ResponseTooLarge(f"{what}: {length} bytes are over the limit of {limit}", uid=link.uid)
+
+
+def length_of(response: requests.Response) -> int | None:
+    """Return the length that the answer claims, of an absurd one the beginning; None without one."""
     length = response.headers.get("Content-Length", "")
-    if length.isascii() and length.isdigit() and int(length[:19]) > limit:
-        raise ResponseTooLarge(f"{what}: {length[:19]} bytes are over the limit of {limit}", uid=link.uid)
+    return int(length[:19]) if length.isascii() and length.isdigit() else None
 
 
 def write_body(
@@ -137,8 +154,7 @@ def write_body(
     on_progress: Callable[[int, int | None], None] | None,
 ) -> None:
     """Write the body as it came, not decoded, up to the limit."""
-    length = response.headers.get("Content-Length", "")
-    total = int(length) if length.isascii() and length.isdigit() else None
+    total = length_of(response)
     done = 0
     with target.open("xb") as out:
         while block := response.raw.read(BLOCK, decode_content=False):

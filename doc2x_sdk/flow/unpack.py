@@ -18,6 +18,7 @@ from pathlib import Path, PurePosixPath
 
 from doc2x_sdk.errors import ArchiveError, Doc2XError, TruncatedDownload, UnsafeArchive
 from doc2x_sdk.flow.disk import writing
+from doc2x_sdk.service.answers import one_line
 
 __all__ = ["check_archive", "main_file", "unpack"]
 
@@ -28,6 +29,7 @@ RATIO_FROM = 1024 * 1024  # bytes unpacked below which the ratio says nothing
 NAME_BYTES = 255
 PATH_LENGTH = 200  # characters, so that the whole path stays below the 260 of Windows
 BLOCK = 256 * 1024
+EXCERPT = 2000  # bytes of an error page that are looked at; an error quotes 200 characters
 END_RECORD = b"PK\x05\x06"
 RESERVED = re.compile(r"(?i)(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³]|conin\$|conout\$)(\..*)?")
 BROKEN = (zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error, EOFError, RuntimeError, ValueError, struct.error)
@@ -43,10 +45,9 @@ def check_archive(path: Path, what: str) -> None:
         TruncatedDownload: it begins as one and does not end as one.
     """
     with path.open("rb") as file:
-        head = file.read(200)
+        head = file.read(EXCERPT)
         if not head.startswith((b"PK\x03\x04", END_RECORD)):
-            text = " ".join(head.decode("utf-8", "replace").split())
-            raise ArchiveError(f"{what}: what came is no archive: {re.sub(r'[?][^ ]*', '?...', text)!r}")
+            raise ArchiveError(f"{what}: what came is no archive: {one_line(head.decode('utf-8', 'replace'))!r}")
         size = file.seek(0, 2)
         file.seek(max(0, size - 65_557))
         tail = file.read()

@@ -20,6 +20,7 @@ log = logging.getLogger("doc2x_sdk")
 FAST = 0.1
 """A floor below this many seconds is that of a service on this machine: all its first looks come early."""
 
+
 class Ask(Protocol):
     """A service's status method."""
 

@@ -486,15 +486,6 @@ def test_a_uid_that_is_never_admitted_is_replaced_and_one_at_work_is_not(service
     assert (second.uid, service.count("preupload")) == (service.uids[2], 3)
 
 
-@pytest.mark.faults("PO-02")
-def test_throttled_polls_are_no_reason_for_a_second_upload(service: ScriptedService, paper: Path) -> None:
-    """HTTP 429 says nothing about the uid, unlike the limit codes."""
-    service.on("status", *[reply(429)] * 60)
-    with service.client(StillClock(), patience=20) as client:
-        document = client.convert(paper)
-    assert (document.uid, service.count("preupload"), service.paid) == (UID, 1, 1)
-
-
 def test_a_client_is_not_kept_by_a_reader_of_the_progress(service: ScriptedService, big_paper: Path) -> None:
     """What the caller's own callback raises comes out as it is, and the upload is not taken for whole."""
 
