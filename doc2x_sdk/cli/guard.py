@@ -16,8 +16,7 @@ from doc2x_sdk.cli import terminal
 __all__ = ["Ended", "complain", "guard", "interrupted_code", "listen", "report_bug"]
 
 KEY_OPTIONS = frozenset({"--api-key", "--apikey", "--api_key", "--key", "--token"})
-KEY_HINT = "The key is never an option, since others on the machine can read a command line: "
-KEY_ADVICE = "run `doc2x config set-key`, or set DOC2X_APIKEY."
+KEY_HINT = "The key is never an option, since others on the machine can read a command line. "
 
 
 class Ended(KeyboardInterrupt):
@@ -100,6 +99,8 @@ def explain(error: click.UsageError) -> None:
         advice = f"`{error.ctx.command_path} --help` explains."
     told = error.format_message()
     if isinstance(error, click.NoSuchOption) and error.option_name in KEY_OPTIONS:
+        from doc2x_sdk.cli.opening import KEY_ADVICE
+
         told, advice = f"No such option: {error.option_name}.", KEY_HINT + KEY_ADVICE
     complain(told, advice)
 

@@ -8,11 +8,29 @@ from doc2x_sdk.cli import terminal
 
 if TYPE_CHECKING:
     from doc2x_sdk.client import Doc2X
+    from doc2x_sdk.formats.registry import Formats
 
-__all__ = ["open_client"]
+__all__ = ["KEY_ADVICE", "open_account", "open_client"]
+
+KEY_ADVICE = "Run `doc2x config set-key`, or set DOC2X_APIKEY."
 
 
-def open_client(*, local: bool, quiet: bool = False) -> tuple[Doc2X, bool]:
+def open_account(formats: Formats | None = None) -> Doc2X:
+    """Return a client of the account.
+
+    Raises:
+        ConfigError: there is no key, or a setting is wrong.
+    """
+    from doc2x_sdk import config
+    from doc2x_sdk.client import Doc2X
+    from doc2x_sdk.errors import ConfigError
+
+    if config.load().key is None:
+        raise ConfigError("No key is set, and this needs the key of the document's account", advice=KEY_ADVICE)
+    return Doc2X(formats=formats)
+
+
+def open_client(formats: Formats | None = None, *, local: bool, quiet: bool = False) -> tuple[Doc2X, bool]:
     """Return a client, and whether it works on this machine.
 
     Without a key the embedded engine is taken, and stderr says so.
@@ -26,10 +44,10 @@ def open_client(*, local: bool, quiet: bool = False) -> tuple[Doc2X, bool]:
     from doc2x_sdk.local import extra
 
     if local:
-        return Doc2X.local(), True
+        return Doc2X.local(formats=formats), True
     loaded = config.load()
     if loaded.key is not None:
-        return Doc2X(), False
+        return Doc2X(formats=formats), False
     if extra.missing_packages():
         raise ConfigError(
             "There is no key, and the engine that works without one is not installed",
@@ -45,4 +63,4 @@ def open_client(*, local: bool, quiet: bool = False) -> tuple[Doc2X, bool]:
             label="Note:",
             colour="cyan",
         )
-    return Doc2X.local(), True
+    return Doc2X.local(formats=formats), True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, Self
 
 from doc2x_sdk.cli import terminal
@@ -107,7 +108,7 @@ class Bars:
 
     def __init__(self, count: int) -> None:
         from rich.console import Console
-        from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
+        from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
         from rich.progress import Progress as Display
         from rich.table import Column
 
@@ -115,11 +116,13 @@ class Bars:
             TextColumn(
                 "{task.fields[name]}",
                 markup=False,
-                table_column=Column(no_wrap=True, overflow="ellipsis", max_width=36),
+                table_column=Column(no_wrap=True, overflow="ellipsis", max_width=32),
             ),
-            TextColumn("{task.description}", markup=False, style="cyan", table_column=Column(no_wrap=True, width=17)),
+            TextColumn(
+                "{task.description}", markup=False, style="cyan", table_column=Column(no_wrap=True, min_width=14)
+            ),
             BarColumn(bar_width=None),
-            TaskProgressColumn(),
+            TextColumn("{task.fields[share]}", justify="right", table_column=Column(no_wrap=True, width=7)),
             TimeElapsedColumn(),
             console=Console(stderr=True),
             transient=True,
@@ -129,6 +132,10 @@ class Bars:
         self._count = count
         self._all: TaskID | None = None
         self._one: TaskID | None = None
+        self._at = 0
+        self._name = ""
+        self._what: tuple[str, int | None] = ("", None)
+        self._since: float | None = None
 
     def __enter__(self) -> Self:
         self._display.start()
@@ -139,18 +146,32 @@ class Bars:
 
     def begin(self, name: str) -> None:
         """Add a bar."""
-        if self._count > 1 and self._all is None:
-            self._all = self._display.add_task("", name=f"{self._count} documents", total=self._count)
-        self._one = self._display.add_task(STAGES["check"], name=name, total=None)
+        if self._count > 1:
+            if self._all is None:
+                self._all = self._display.add_task("", name="all documents", share="", total=self._count)
+            self._at += 1
+            self._display.update(self._all, share=f"{self._at}/{self._count}")
+        self._name = Path(name).name or name
+        self._since = None
+        self._stage(STAGES["check"], None)
+
+    def _stage(self, what: str, total: int | None) -> None:
+        """Put a bar for a stage in place of the one before; its clock goes on."""
+        if self._one is not None:
+            self._display.remove_task(self._one)
+        self._one = self._display.add_task(what, name=self._name, share="", total=total)
+        task = self._display.tasks[-1]
+        self._since = task.start_time = task.start_time if self._since is None else self._since
+        self._what = what, total
 
     def step(self, progress: Progress) -> None:
-        """Move the bar."""
-        if self._one is None:
-            return
+        """Move the bar; where there is nothing to count it swings."""
         what = f"{STAGES[progress.stage]}{f' {progress.format}' if progress.format else ''}"
-        counted = progress.stage in {"upload", "parse", "download"}
-        total = progress.total if counted else None
-        self._display.update(self._one, description=what, completed=progress.done if total else 0, total=total)
+        total = progress.total if progress.stage in {"upload", "parse", "download"} else None
+        if (what, total) != self._what:
+            self._stage(what, total)
+        if total and self._one is not None:
+            self._display.update(self._one, completed=progress.done, share=f"{100 * progress.done // total} %")
 
     def end(self) -> None:
         """Take the bar away; what became of the document is told elsewhere."""

@@ -48,7 +48,8 @@ class Run:
                 report.end()
                 self.rows.append(row)
                 row.told(quiet=self.quiet)
-                self.print_paths(row)
+                if not terminal.is_terminal(sys.stdout):  # a reader of the pipe need not wait for the last document
+                    self.print_paths(row)
 
     def one(self, item: Item, convert: Callable[..., Document] | None, report: Reporter, wishes: dict[str, Any]) -> Row:
         """Convert one item."""
@@ -95,8 +96,8 @@ class Run:
         return Interrupted(self.interrupted, uid)
 
     def print_paths(self, row: Row) -> None:
-        """Print the files that were written, where lines are wanted: of one document, or when no table will come."""
-        if self.quiet or self.as_json or (len(self.items) > 1 and terminal.is_terminal(sys.stdout)):
+        """Print the files that were written, where lines are wanted."""
+        if self.quiet or self.as_json:
             return
         for path in row.written:
             terminal.answer(path)
@@ -105,6 +106,8 @@ class Run:
         """Report the whole run and return its exit code."""
         if self.as_json:
             tables.print_json([row.as_json() for row in self.rows])
+        elif len(self.rows) == 1 and terminal.is_terminal(sys.stdout):
+            self.print_paths(self.rows[0])
         elif len(self.rows) > 1 and not self.quiet:
             if terminal.is_terminal(sys.stdout):
                 tables.print_table(

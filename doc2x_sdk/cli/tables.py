@@ -17,8 +17,13 @@ def print_json(value: Any) -> None:
     terminal.answer(json.dumps(value, indent=2))
 
 
-def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, right: Sequence[str] = ()) -> None:
-    """Print rows under their columns; those named in `right` are numbers."""
+WIDE = 110  # characters; a narrower terminal leaves out what only explains
+
+
+def print_table(
+    columns: Sequence[str], rows: Iterable[Sequence[str]], *, right: Sequence[str] = (), wide: Sequence[str] = ()
+) -> None:
+    """Print rows under their columns; those named in `right` are numbers, those in `wide` need a wide terminal."""
     if not terminal.is_terminal(sys.stdout):
         for row in rows:
             terminal.answer("\t".join(terminal.printable(cell) for cell in row))
@@ -28,9 +33,11 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, right:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for column in columns:
-        table.add_column(column, justify="right" if column in right else "left", overflow="fold")
+    console = Console()
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, show_header=any(columns))
+    shown = [at for at, column in enumerate(columns) if column not in wide or console.width >= WIDE]
+    for at in shown:
+        table.add_column(columns[at], justify="right" if columns[at] in right else "left", overflow="fold")
     for row in rows:
-        table.add_row(*(Text("\n".join(map(terminal.printable, cell.split("\n")))) for cell in row))
-    Console().print(table)
+        table.add_row(*(Text("\n".join(map(terminal.printable, row[at].split("\n")))) for at in shown))
+    console.print(table)

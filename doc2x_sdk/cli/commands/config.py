@@ -60,7 +60,7 @@ def command(ctx: click.Context, *, as_json: bool) -> None:
     key = ("set", origins["apikey"]) if loaded.key is not None else ("not set", "")
     rows = [("apikey", *key, "the account's key; never shown")]
     rows += [(name, shown(value), origins[name], about) for name, (value, about) in values.items()]
-    tables.print_table(("Setting", "Value", "From", "What it is"), rows)
+    tables.print_table(("Setting", "Value", "From", "What it is"), rows, wide=("What it is",))
 
 
 def shown(value: object) -> str:

@@ -64,11 +64,12 @@ def command(ctx: click.Context, /, inputs: tuple[str, ...], *, local: bool, **op
     from doc2x_sdk.cli.run import Run
     from doc2x_sdk.formats.registry import Formats
 
-    Formats().plan(options["to"])  # a wrong name ends here, before a server or a connection is begun
+    formats = Formats()
+    formats.plan(options["to"])  # a wrong name ends here, before a server or a connection is begun
     items = expand(inputs, options["name"])
     run = Run(items, to=options["to"], out=options["out"], quiet=options["quiet"], as_json=options["as_json"])
     if any(item.error is None for item in items):
-        client, run.is_local = open_client(local=local, quiet=options["quiet"])
+        client, run.is_local = open_client(formats, local=local, quiet=options["quiet"])
         with client:
             run.through(client.convert, verbose=options["verbose"], model=options["model"], **wishes(options))
     else:

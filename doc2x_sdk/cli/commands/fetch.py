@@ -41,13 +41,14 @@ def command(ctx: click.Context, /, uid: str, **options: Any) -> None:
 
     from doc2x_sdk.cli.commands.convert import wishes
     from doc2x_sdk.cli.inputs import Item, check_template
+    from doc2x_sdk.cli.opening import open_account
     from doc2x_sdk.cli.run import Run
-    from doc2x_sdk.client import Doc2X
     from doc2x_sdk.formats.registry import Formats
 
     check_template(options["name"])
-    Formats().plan(options["to"])
-    with Doc2X() as client:
+    formats = Formats()
+    formats.plan(options["to"])
+    with open_account(formats) as client:
 
         def fetch(_: Path, **wanted: Any) -> Document:
             return client.fetch(uid, **wanted)

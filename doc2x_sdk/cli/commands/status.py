@@ -30,9 +30,9 @@ def command(ctx: click.Context, uid: str, *, picture: bool, as_json: bool, verbo
     for 24 hours. A document that failed ends with exit code 6.
     """
     from doc2x_sdk.cli import tables, terminal
-    from doc2x_sdk.client import Doc2X
+    from doc2x_sdk.cli.opening import open_account
 
-    with Doc2X() as client:
+    with open_account() as client:
         status = client.status(uid, picture=picture)
     facts = {
         "uid": status.uid,
