@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from contextlib import AbstractContextManager, suppress
+from contextlib import suppress
 from pathlib import Path
-from typing import Protocol
 from urllib.parse import urljoin
 
 import requests
@@ -18,6 +17,7 @@ from doc2x_sdk.flow.disk import writing
 from doc2x_sdk.flow.polling import GrowingPace
 from doc2x_sdk.flow.unpack import check_archive
 from doc2x_sdk.models import ExportLink, SignedURL
+from doc2x_sdk.service.contract import Streams
 
 __all__ = ["LINK_REFUSED", "download"]
 
@@ -28,13 +28,6 @@ HOPS = 5  # redirects followed, each checked anew
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 LINK_REFUSED = frozenset({403, 404, 410})
 """Statuses of a link that has expired: the service gives a new one for the same uid."""
-
-
-class Streams(Protocol):
-    """What the download needs of a service."""
-
-    def stream(self, url: SignedURL, what: str) -> AbstractContextManager[requests.Response]:
-        """Open a result's URL."""
 
 
 def download(

@@ -4,38 +4,20 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import Protocol
 
-from doc2x_sdk.clock import Clock, Deadline
+from doc2x_sdk.clock import Clock
 from doc2x_sdk.config import Settings
 from doc2x_sdk.errors import Doc2XError, NetworkError, ProtocolError, TaskFailed, WaitTimeout
 from doc2x_sdk.flow.polling import Forgiving, GrowingPace
 from doc2x_sdk.models import ExportLink, ExportOptions, ExportStatus, SignedURL
+from doc2x_sdk.service.contract import Exports
 
-__all__ = ["Exports", "ask_again", "export"]
+__all__ = ["ask_again", "export"]
 
 log = logging.getLogger("doc2x_sdk")
 
 MARKS = {"md": "convert_md", "md_dollar": "convert_md", "tex": "convert_tex", "docx": "convert_docx"}
 POSTS = 3  # how often an export whose answer is lost is started in all
-
-
-class Exports(Protocol):
-    """What the export needs of a service."""
-
-    def export(
-        self,
-        uid: str,
-        to: str,
-        options: ExportOptions | None = None,
-        *,
-        filename: str | None = None,
-        deadline: Deadline | None = None,
-    ) -> ExportStatus:
-        """Start an export."""
-
-    def export_result(self, uid: str, *, deadline: Deadline | None = None) -> ExportStatus:
-        """Ask for the uid's export slot."""
 
 
 def export(

@@ -8,15 +8,15 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol
 
 from doc2x_sdk.clock import Clock
 from doc2x_sdk.config import Settings
 from doc2x_sdk.errors import ArchiveError, DownloadError
-from doc2x_sdk.flow.download import LINK_REFUSED, Streams, download
-from doc2x_sdk.flow.export import Exports, ask_again, export
+from doc2x_sdk.flow.download import LINK_REFUSED, download
+from doc2x_sdk.flow.export import ask_again, export
 from doc2x_sdk.flow.unpack import main_file, opened, unpack
 from doc2x_sdk.models import NATIVE_FORMATS, Bundle, ExportLink, ExportOptions, ParseStatus, SignedURL
+from doc2x_sdk.service.contract import Service
 
 __all__ = ["ExportSlots", "Fetcher"]
 
@@ -27,10 +27,6 @@ SUFFIX = {"md": ".md", "md_dollar": ".md", "tex": ".tex", "docx": ".docx"}
 WORD_MAIN = "word/document.xml"
 
 Report = Callable[[int, int | None], None]
-
-
-class Service(Exports, Streams, Protocol):
-    """What fetching needs of a service."""
 
 
 class ExportSlots:
@@ -96,8 +92,10 @@ class Fetcher:
                 self._download(link, archive, on_progress)
                 folder.mkdir()
                 main = open_archive(archive, folder, to, self._status.uid)
+                if not self._service.shares_slot:
+                    return self.bundle(to, folder, main)
                 self._stale = link.url
-                if main is not None:
+                if main.stem not in NATIVE_FORMATS or main.stem == to:
                     return self.bundle(to, folder, main)
                 log.debug("uid %s: the slot still held the export before; asking again", self._status.uid)
                 shutil.rmtree(folder)
@@ -144,10 +142,10 @@ class Fetcher:
                 return
 
 
-def open_archive(archive: Path, folder: Path, to: str, uid: str) -> Path | None:
-    """Unpack md and tex, take docx as it is; return the main file, or None for the archive of another format.
+def open_archive(archive: Path, folder: Path, to: str, uid: str) -> Path:
+    """Unpack md and tex, take docx as it is; return the main file.
 
-    The export was asked to name its main file after the format, so one that bears another's name is another's.
+    Where exports share a slot, the main file was asked to be named after its format: another's name is another's.
     """
     if to == "docx":
         main = folder / "document.docx"
@@ -155,8 +153,7 @@ def open_archive(archive: Path, folder: Path, to: str, uid: str) -> Path | None:
         archive.rename(main)
         return main
     files = unpack(archive, folder, uid=uid)
-    main = folder / main_file(files, SUFFIX[to], uid=uid)
-    return None if main.stem in NATIVE_FORMATS and main.stem != to else main
+    return folder / main_file(files, SUFFIX[to], uid=uid)
 
 
 def check_word(archive: Path, uid: str) -> None:

@@ -21,13 +21,14 @@ from doc2x_sdk.flow.kit import AnyReceipt, Kit, Reporter, Wish
 from doc2x_sdk.flow.polling import Forgiving
 from doc2x_sdk.flow.source import Source
 from doc2x_sdk.flow.upload import SourceBody, is_stored, upload
-from doc2x_sdk.flow.wait import wait
+from doc2x_sdk.flow.wait import Ask, wait
 from doc2x_sdk.ledger.ledger import LOOK_AGAIN
 from doc2x_sdk.ledger.rows import ParseRow
 from doc2x_sdk.models import ParseOptions, ParseStatus
 from doc2x_sdk.service.answers import NOT_FOUND
+from doc2x_sdk.service.contract import Service
 
-__all__ = ["parse", "send"]
+__all__ = ["ask_for", "parse", "send"]
 
 log = logging.getLogger("doc2x_sdk")
 
@@ -40,24 +41,36 @@ def parse(source: Source, wish: Wish, kit: Kit, report: Reporter, receipt: AnyRe
         TaskFailed: the service gave it up, now or, without `retry_failed`, earlier.
         Doc2XError: as the steps; a uid that was paid stays in the receipt.
     """
-    parsing = Parsing(source, kit, report, receipt)
+    parsing = Parsing(source, wish.parse, kit, report, receipt)
     status = parsing.resume(wish)
     while status is None:
-        status = parsing.begin(wish.parse)
-    receipt.parsed(len(status.pages))
+        status = parsing.begin()
+    receipt.parsed(len(status.pages) or source.pages)
     return status
 
 
 def send(source: Source, options: ParseOptions, kit: Kit, report: Reporter, receipt: AnyReceipt) -> str:
     """Upload a source and return its uid, without waiting for the parse."""
-    return Parsing(source, kit, report, receipt).send(options)
+    return Parsing(source, options, kit, report, receipt).send()
+
+
+def ask_for(service: Service, *, picture: bool, translated: bool = False) -> Ask:
+    """Return the status call of a kind of document."""
+    if translated:
+        return service.translation_status
+    return service.image_status if picture else service.status
 
 
 class Parsing:
     """The parse of one source under one receipt. `parse_timeout` runs from here."""
 
-    def __init__(self, source: Source, kit: Kit, report: Reporter, receipt: AnyReceipt) -> None:
+    def __init__(self, source: Source, options: ParseOptions, kit: Kit, report: Reporter, receipt: AnyReceipt) -> None:
         self._source = source
+        self._options = options
+        self._presigned = None if source.is_picture else kit.service.presigned
+        translated = options.language is not None
+        self._ask = ask_for(kit.service, picture=source.is_picture, translated=translated)
+        self._pages = None if translated else source.pages or None
         self._kit = kit
         self._report = report
         self._receipt = receipt
@@ -83,7 +96,7 @@ class Parsing:
         log.info("%s: going on with uid %s (%s)", self._source.name, row.uid, row.state)
         return self._wait(row.uid, fresh=False)
 
-    def begin(self, options: ParseOptions) -> ParseStatus | None:
+    def begin(self) -> ParseStatus | None:
         """Take a slot, upload and wait; None where the service never began, so that a new uid is free of charge."""
         kit, receipt = self._kit, self._receipt
         while not receipt.admit():
@@ -92,9 +105,10 @@ class Parsing:
         kit.check_stop()
         kit.budget.take(self._source.pages)
         try:
-            uid = self.send(options)
+            uid = self.send()
         except Doc2XError as error:
-            if receipt.row is not None and receipt.row.uid is None:
+            unpaid = not isinstance(error, OutcomeUnknown)
+            if unpaid and receipt.row is not None and receipt.row.uid is None:
                 kit.budget.give_back(self._source.pages)
             if isinstance(error, RateLimit):
                 receipt.limit_met(error.code)
@@ -104,16 +118,16 @@ class Parsing:
         self._report("parse", 0, 100)
         return self._wait(uid, fresh=True)
 
-    def send(self, options: ParseOptions) -> str:
+    def send(self) -> str:
         """Upload the source and return its uid."""
-        if self._source.is_picture:
-            return self._send_picture()
+        if self._presigned is None:
+            return self._post()
         kit = self._kit
         try:
             return upload(
-                kit.service,
+                self._presigned,
                 self._source,
-                options,
+                self._options,
                 settings=kit.settings,
                 clock=kit.clock,
                 on_uid=self._note,
@@ -132,31 +146,41 @@ class Parsing:
         self._kit.check_stop()
         self._receipt.uploading(uid)
 
+    def _check_sent(self, body: SourceBody, uid: str) -> None:
+        """Raise `InputChanged` with the uid when what was sent, and paid, is not what was checked."""
+        try:
+            body.check_unchanged()
+        except InputChanged as error:
+            self._receipt.start_over("the file was changed while it was sent")
+            error.about(uid=uid)
+            raise
+
     def _sent(self, done: int) -> None:
         self._kit.check_stop()
         self._report("upload", done, self._source.size)
 
     def _is_stored(self, uid: str) -> bool:
-        return is_stored(self._kit.service, uid, settings=self._kit.settings, clock=self._kit.clock)
+        way = self._presigned
+        return way is None or is_stored(way, uid, settings=self._kit.settings, clock=self._kit.clock)
 
     def _wait(self, uid: str, *, fresh: bool) -> ParseStatus | None:
         """Wait for a uid; None where the service does not know it or never began with it, so that nothing is paid."""
         kit, source, receipt = self._kit, self._source, self._receipt
         try:
             return wait(
-                kit.service.image_status if source.is_picture else kit.service.status,
+                self._ask,
                 uid,
                 settings=kit.settings,
                 clock=kit.clock,
                 deadline=self._deadline,
                 floor=kit.floor,
-                pages=source.pages or None,
+                pages=self._pages,
                 fresh=fresh,
                 on_progress=lambda percent: self._report("parse", percent, 100),
                 on_limit=receipt.limit_met,
             )
         except RateLimit:
-            if source.is_picture or self._deadline.passed():
+            if self._presigned is None or self._deadline.passed():
                 raise
             receipt.start_over("the service stayed full and never began with it")
             log.warning("%s: uid %s was never admitted; uploading under a new one", source.name, uid)
@@ -171,9 +195,13 @@ class Parsing:
             receipt.start_over("the service no longer knows its uid")
             return None
 
-    def _send_picture(self) -> str:
-        """Upload a picture; its uid comes with the answer of the paid step, so a lost answer is an unknown outcome."""
-        kit, receipt = self._kit, self._receipt
+    def _post(self) -> str:
+        """Upload in one step. The uid comes with the answer of the paid step: a lost answer is an unknown outcome."""
+        kit, receipt, source = self._kit, self._receipt, self._source
+
+        def post(body: SourceBody) -> str:
+            return kit.service.post(body, name=f"{source.stem}.{source.kind}", kind=source.kind, options=self._options)
+
         patience = kit.settings.patience
         asking = Forgiving(
             kit.clock, kit.clock.deadline(patience), patience=patience, retries=kit.settings.retries, network=False
@@ -183,16 +211,16 @@ class Parsing:
             receipt.paying()
             with SourceBody(self._source, self._sent) as body:
                 try:
-                    uid = asking.ask(lambda body=body: kit.service.upload_image(body))  # type: ignore[misc]
+                    uid = asking.ask(lambda body=body: post(body))  # type: ignore[misc]
                 except (OutcomeUnknown, ProtocolError) as error:
                     receipt.unknown(error)
                     raise
                 except Doc2XError:
                     receipt.unpaid()
                     raise
-                body.check_unchanged()
-            if uid is not None:
-                return uid
+                if uid is not None:
+                    self._check_sent(body, uid)
+                    return uid
             receipt.unpaid()
             asking.pause_after_failure()
 

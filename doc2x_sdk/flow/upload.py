@@ -10,36 +10,23 @@ import io
 import logging
 from collections.abc import Callable
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Self
 
 from doc2x_sdk.clock import Clock
 from doc2x_sdk.config import Settings
 from doc2x_sdk.errors import AuthError, Doc2XError, FileError, InputChanged, NetworkError, ProtocolError
 from doc2x_sdk.flow.polling import Forgiving, GrowingPace
 from doc2x_sdk.flow.source import Source
-from doc2x_sdk.models import ParseOptions, ParseStatus, UploadSlot
+from doc2x_sdk.models import ParseOptions, UploadSlot
 from doc2x_sdk.service.answers import NOT_FOUND
-from doc2x_sdk.service.session import Body
+from doc2x_sdk.service.contract import Presigned
 
-__all__ = ["Presigned", "SourceBody", "upload"]
+__all__ = ["SourceBody", "upload"]
 
 log = logging.getLogger("doc2x_sdk")
 
 NEW_LINKS = 2  # how often a link that the storage host refuses is replaced by a new one
 STORED_WITHIN = 10.0  # seconds in which a stored object shows up in the status
-
-
-class Presigned(Protocol):
-    """What the upload needs of a service."""
-
-    def preupload(self, options: ParseOptions | None = None) -> UploadSlot:
-        """Return a uid and where its bytes go."""
-
-    def put(self, slot: UploadSlot, body: Body) -> None:
-        """Send the bytes."""
-
-    def status(self, uid: str) -> ParseStatus:
-        """Return one answer about the parse."""
 
 
 class SourceBody:

@@ -9,12 +9,12 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from doc2x_sdk.errors import Doc2XError, IncompleteResult, ProtocolError
+from doc2x_sdk.errors import ConfigError, Doc2XError, IncompleteResult, ProtocolError
 from doc2x_sdk.models import ExportStatus, Page, ParseStatus, SignedURL
 from doc2x_sdk.service.answers import Answer, data_of, error_from_code
 from doc2x_sdk.service.storage import link_text
 
-__all__ = ["check_uid", "export_status", "failed_parse", "pages_of", "percent", "text_or", "zip_of"]
+__all__ = ["check_uid", "export_status", "failed_parse", "known_uid", "pages_of", "percent", "text_or", "zip_of"]
 
 UID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 PAGE_FIELDS = frozenset({"page_idx", "md", "url", "page_width", "page_height", "score", "layout"})
@@ -34,6 +34,15 @@ def check_uid(uid: object, what: str, answer: Answer | None = None) -> str:
         trace_id=answer.trace_id if answer else None,
         status=answer.status if answer else None,
     )
+
+
+def known_uid(uid: object) -> str:
+    """Return a uid that the user gave, or raise `ConfigError` for what can't be one."""
+    try:
+        return check_uid(uid, "The uid")
+    except ProtocolError:
+        told = uid[:60] if isinstance(uid, str) else uid
+        raise ConfigError(f"{told!r} is not a uid", advice="Copy it from the output of the conversion.") from None
 
 
 def export_status(answer: Answer, what: str, uid: str) -> ExportStatus:

@@ -190,17 +190,17 @@ class ServiceV1:
         Raises:
             QuotaExceeded: the account's pages are used up.
         """
-        return self._status(uid, {"uuid": uid}, deadline)
+        return self._status(uid, deadline, translated=False)
 
     image_status = status
 
     def translation_status(self, uid: str, *, deadline: Deadline | None = None) -> ParseStatus:
-        """Ask how far a translation is. Its `state` is "success" with `translation`, or with pages but untranslated.
+        """Ask how far a translation is: parsed but not translated counts as being at work.
 
         Raises:
             QuotaExceeded: the account's pages are used up.
         """
-        return self._status(uid, {"uuid": uid, "parse_to": "2"}, deadline)
+        return self._status(uid, deadline, translated=True)
 
     def export(
         self,
@@ -245,8 +245,9 @@ class ServiceV1:
                 raise export_error(answer, what, params.get("request_id"))
             token = renewed
 
-    def _status(self, uid: str, params: Mapping[str, str], deadline: Deadline | None) -> ParseStatus:
+    def _status(self, uid: str, deadline: Deadline | None, *, translated: bool) -> ParseStatus:
         what = "The status"
+        params = {"uuid": uid} | ({"parse_to": "2"} if translated else {})
         answer = self._get("/async/status", what, params, deadline)
         data = data_of(plain(answer, what, uid), what, uid=uid)
         word = data.get("status")
@@ -254,12 +255,12 @@ class ServiceV1:
             raise ProtocolError(f"{what}: the answer has no status", uid=uid, trace_id=answer.trace_id)
         if word == QUOTA_USED_UP:
             raise QuotaExceeded(f"No pages are left on this account ({word})", uid=uid, trace_id=answer.trace_id)
-        done = STATES.get(word) == "success"
+        state = "processing" if translated and word == "success" else STATES.get(word, word)
         return ParseStatus(
             uid=uid,
-            state=STATES.get(word, word),
-            progress=100 if done else percent(data.get("progress")),
-            pages=pages_of(data.get("result"), uid, numbered=False) if word == "success" else (),
+            state=state,
+            progress=100 if state == "success" else percent(data.get("progress")),
+            pages=pages_of(data.get("result"), uid, numbered=False) if word == state == "success" else (),
             detail=answer.clean(text_or(data.get("detail"))),
             trace_id=answer.trace_id,
             raw=dict(data),

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import Any, NoReturn, Self
 
 import requests
 
 from doc2x_sdk.clock import Deadline
-from doc2x_sdk.errors import Doc2XError, NetworkError, OutcomeUnknown, ProtocolError
+from doc2x_sdk.config import Generation
+from doc2x_sdk.errors import ConfigError, Doc2XError, NetworkError, ProtocolError
 from doc2x_sdk.models import (
     ExportOptions,
     ExportStatus,
@@ -19,6 +21,8 @@ from doc2x_sdk.models import (
     UploadSlot,
 )
 from doc2x_sdk.service.answers import Answer, data_of, error_from_answer
+from doc2x_sdk.service.contract import Kind
+from doc2x_sdk.service.paid import answer_of_paid, uid_of_paid
 from doc2x_sdk.service.readers import check_uid, export_status, pages_of, percent, text_or, zip_of
 from doc2x_sdk.service.retry import Resend
 from doc2x_sdk.service.session import Body, Transport
@@ -34,7 +38,9 @@ REFUSED_NOT_STORED = frozenset({429})
 class ServiceV2:
     """The endpoints of v2. Every method raises what `Transport` and `data_of` raise, besides what it names."""
 
-    generation = "v2"
+    generation: Generation = "v2"
+    exports_pictures = False
+    shares_slot = True
 
     def __init__(self, transport: Transport) -> None:
         self.transport = transport
@@ -42,6 +48,45 @@ class ServiceV2:
     def close(self) -> None:
         """Close all connections."""
         self.transport.close()
+
+    @property
+    def presigned(self) -> Self:
+        """PDFs have a uid before they are paid."""
+        return self
+
+    def check(self, parse: ParseOptions, export: ExportOptions, natives: Collection[str] = ()) -> None:  # noqa: ARG002 - the contract's
+        """Raise `ConfigError` for an option that v2 does not have. Nothing is sent."""
+        checks = (
+            (parse.language is not None or parse.translator is not None, "has no translation"),
+            (parse.ocr is not None, "decides about OCR by itself"),
+            (parse.formula_only is not None, "has no call for formulas alone"),
+            (parse.img_correction is not None, "straightens no pictures"),
+        )
+        for wrong, reason in checks:
+            if wrong:
+                raise ConfigError(f"The v2 service {reason}", advice="Leave it out, or use v1: Doc2X(api='v1').")
+
+    def quota(self) -> NoReturn:
+        """Raise: v2 has no such call."""
+        raise ConfigError(
+            "The v2 service tells no quota",
+            advice="Ask v1 (Doc2X(api='v1').quota()), or look at the account's page on the web.",
+        )
+
+    def translation_status(self, uid: str, *, deadline: Deadline | None = None) -> NoReturn:  # noqa: ARG002 - the contract's
+        """Raise: v2 has no such call."""
+        raise ConfigError("The v2 service has no translation", uid=uid, advice="Use v1: Doc2X(api='v1').")
+
+    def post(self, body: Body, *, name: str, kind: Kind, options: ParseOptions) -> str:  # noqa: ARG002 - v2 sees bytes only
+        """Send a file by `upload_direct` or `upload_image`.
+
+        Raises:
+            ConfigError: a model was given; only the presigned way takes one.
+            OutcomeUnknown: as they do.
+        """
+        if options.model is not None:
+            raise ConfigError("An upload in one step takes no model", advice="Leave out `direct`, or the model.")
+        return self.upload_direct(body) if kind == "pdf" else self.upload_image(body)
 
     def preupload(self, options: ParseOptions | None = None) -> UploadSlot:
         """Get a uid and the URL that takes the file once. It costs nothing and may be repeated."""
@@ -192,14 +237,12 @@ class ServiceV2:
         )
 
     def _paid_post(self, path: str, body: Body, what: str) -> str:
-        answer = self._post_once(path, body, what)
-        return check_uid(data_of(answer, what).get("uid"), what, answer)
+        return uid_of_paid(self._post_once(path, body, what), what, "uid")
 
     def _post_once(self, path: str, body: Body, what: str) -> Answer:
         """Send a paid step that has no uid yet; it goes out again only while no byte of its body has left."""
-        failure: OutcomeUnknown | None = None
-        try:
-            answer = self.transport.call(
+        return answer_of_paid(
+            lambda: self.transport.call(
                 "POST",
                 path,
                 what,
@@ -207,17 +250,6 @@ class ServiceV2:
                 statuses=REFUSED_NOT_STORED,
                 body=body,
                 headers={"Content-Type": "application/octet-stream"},
-            )
-        except NetworkError as error:
-            if error.sent == "nothing":
-                raise
-            failure = OutcomeUnknown(f"{what} was sent, but no answer came: {error.message}")
-        if failure is not None:
-            raise failure
-        if answer.status >= 500 or (200 <= answer.status < 300 and not answer.is_envelope()):
-            raise OutcomeUnknown(
-                f"{what} was sent, but the answer says nothing about it: {answer.excerpt()!r}",
-                status=answer.status,
-                trace_id=answer.trace_id,
-            )
-        return answer
+            ),
+            what,
+        )
