@@ -13,17 +13,17 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn, Self
 from doc2x_sdk import config
 from doc2x_sdk.batch import Batch, Done
 from doc2x_sdk.clock import Clock
-from doc2x_sdk.errors import ConfigError, FileError, LedgerError
+from doc2x_sdk.errors import ConfigError, FileError, LedgerError, PagesLimitExceeded
 from doc2x_sdk.flow import pipeline
 from doc2x_sdk.flow.download import download
 from doc2x_sdk.flow.export import export
 from doc2x_sdk.flow.fetch import ExportSlots
 from doc2x_sdk.flow.kit import Budget, Kit, Reporter, Wish
-from doc2x_sdk.flow.parse import send
+from doc2x_sdk.flow.parse import ask_for, send
 from doc2x_sdk.flow.publish import publish_file
 from doc2x_sdk.flow.source import Input, Source, open_source
 from doc2x_sdk.flow.upload import SourceBody
-from doc2x_sdk.flow.wait import wait
+from doc2x_sdk.flow.wait import Ask, wait
 from doc2x_sdk.formats.registry import Formats
 from doc2x_sdk.ledger.ledger import Ledger
 from doc2x_sdk.models import (
@@ -35,10 +35,12 @@ from doc2x_sdk.models import (
     ParseOptions,
     ParseStatus,
     ProgressCallback,
+    Translation,
 )
-from doc2x_sdk.service.readers import check_uid
-from doc2x_sdk.service.session import Transport, no_key
-from doc2x_sdk.service.v2 import ServiceV2
+from doc2x_sdk.service.generations import open_service
+from doc2x_sdk.service.readers import known_uid
+from doc2x_sdk.service.session import no_key
+from doc2x_sdk.service.v1 import warn_about_translation
 
 if TYPE_CHECKING:
     from doc2x_sdk.local.child import LocalProcess
@@ -59,6 +61,7 @@ class Doc2X:
 
     Args:
         apikey: the account's key; otherwise DOC2X_APIKEY, DOC2X_API_KEY, or the file that `doc2x config set-key` wrote.
+        api: the generation of the service: "v2", or "v1", which tells the quota and translates.
         clock: time and chance, for tests.
         formats: the derived formats; by default the built-in ones and those of installed plugins.
         environ: the environment; by default the process's own.
@@ -72,32 +75,32 @@ class Doc2X:
         self,
         apikey: str | None = None,
         *,
+        api: config.Generation = "v2",
         clock: Clock | None = None,
         formats: Formats | None = None,
         environ: Mapping[str, str] | None = None,
         **settings: Any,
     ) -> None:
-        loaded = config.load(apikey=apikey, environ=environ, **settings)
-        if loaded.key is None:
-            raise no_key()
+        loaded = config.load(apikey=apikey, environ=environ, api=api, **settings)
         self._child: LocalProcess | None = None
-        self._open(loaded, clock or Clock(), formats or Formats.installed(environ), environ)
+        self._open(api, loaded, clock or Clock(), formats or Formats.installed(environ), environ)
 
     def _open(
         self,
+        api: config.Generation,
         loaded: config.Configuration,
         clock: Clock,
         formats: Formats,
         environ: Mapping[str, str] | None,
     ) -> None:
         self.settings = loaded.settings
-        transport = Transport(loaded.settings.base_url, loaded.settings, loaded.key, clock=clock, environ=environ)
         if loaded.key is None:
             raise no_key()
+        service = open_service(api, loaded, clock=clock, environ=environ)
         account = "local" if self._child is not None else loaded.settings.account or loaded.key.fingerprint()
         self._ledger_fault: LedgerError | None = None
         self._kit = Kit(
-            ServiceV2(transport),
+            service,
             loaded.settings,
             clock,
             formats,
@@ -119,6 +122,7 @@ class Doc2X:
     def local(
         cls,
         *,
+        api: config.Generation = "v2",
         server: Mapping[str, Any] | None = None,
         clock: Clock | None = None,
         formats: Formats | None = None,
@@ -129,6 +133,7 @@ class Doc2X:
         It needs no account: a document engine stands behind the same protocol. No setting of a real account is used.
 
         Args:
+            api: as for the client.
             server: `doc2x_sdk.local.settings.ServerSettings` by name, such as `{"page_limit": 40}`.
             clock: as for the client.
             formats: as for the client.
@@ -147,10 +152,11 @@ class Doc2X:
             environ["DOC2X_CONFIG"] = os.devnull
             if os.environ.get("DOC2X_LEDGER"):
                 environ["DOC2X_LEDGER"] = os.environ["DOC2X_LEDGER"]
-            loaded = config.load(apikey=process.key, environ=environ, base_url=process.url, **settings)
+            settings = {"base_url": process.url, "v1_base_url": process.url, **settings}
+            loaded = config.load(apikey=process.key, environ=environ, api=api, **settings)
             client = cls.__new__(cls)
             client._child = process
-            client._open(loaded, clock or Clock(), formats or Formats.installed(), environ)
+            client._open(api, loaded, clock or Clock(), formats or Formats.installed(), environ)
         except BaseException:
             process.close()
             raise
@@ -173,7 +179,7 @@ class Doc2X:
         self.close()
 
     def __repr__(self) -> str:
-        return f"Doc2X({self.settings.base_url!r})"
+        return f"Doc2X({self._kit.service.transport.base_url!r})"
 
     def __reduce__(self) -> NoReturn:
         msg = "a client holds a key and connections and can't be pickled or copied; make one where it is needed"
@@ -194,10 +200,12 @@ class Doc2X:
         result_name: str = "{stem}",
         overwrite: bool = False,
         model: Model | None = None,
+        parse: ParseOptions | None = None,
         formula: Literal["normal", "dollar"] = "normal",
         formula_level: Literal[0, 1, 2] | None = None,
         merge_tables: bool | None = None,
         options: Mapping[str, Mapping[str, Any]] | None = None,
+        pages: str | None = None,
         force: bool = False,
         retry_unknown: bool = False,
         on_progress: ProgressCallback | None = None,
@@ -215,10 +223,12 @@ class Doc2X:
             result_name: template of the results' name, with {stem}, {uid} and {date}.
             overwrite: replace results that are there; otherwise they are left, and nothing is paid for when all are.
             model: "v2" or "v3-2026"; None leaves it to the service.
+            parse: more options of the parse, those of v1 among them; `model` counts before its own.
             formula: "normal" or "dollar" delimiters in md and tex.
             formula_level: 0 keeps formulas, 1 flattens inline ones, 2 all; of parses by v3-2026.
             merge_tables: join tables that run over pages.
             options: format -> the options of its exporter, or post-processor -> its options; see `doc2x formats NAME`.
+            pages: the only pages to be parsed and paid for, such as "1-10,15" or "20-"; they keep their numbers.
             force: pay for the parse again, on purpose.
             retry_unknown: pay again where nobody can tell whether an earlier attempt was paid.
             on_progress: called with a `Progress` at each step, in this thread.
@@ -232,15 +242,16 @@ class Doc2X:
         """
         wish = Wish(
             self.formats.plan(to, options),
-            ParseOptions(model),
+            parse_options(model, parse),
             ExportOptions(formula, formula_level, merge_tables),
             None if out is None else Path(out),
             result_name,
             overwrite,
             force,
             retry_unknown,
+            pages=pages,
         )
-        return pipeline.convert(source, wish, self._kit, name=name, on_progress=on_progress)
+        return pipeline.convert(source, self._checked(wish), self._kit, name=name, on_progress=on_progress)
 
     def convert_many(
         self,
@@ -251,6 +262,7 @@ class Doc2X:
         result_name: str = "{stem}",
         overwrite: bool = False,
         model: Model | None = None,
+        parse: ParseOptions | None = None,
         formula: Literal["normal", "dollar"] = "normal",
         formula_level: Literal[0, 1, 2] | None = None,
         merge_tables: bool | None = None,
@@ -276,6 +288,7 @@ class Doc2X:
             result_name: as for `convert`.
             overwrite: as for `convert`.
             model: as for `convert`.
+            parse: as for `convert`.
             formula: as for `convert`.
             formula_level: as for `convert`.
             merge_tables: as for `convert`.
@@ -296,7 +309,7 @@ class Doc2X:
             raise self._ledger_fault or LedgerError("A batch needs a ledger")
         wish = Wish(
             self.formats.plan(to, options),
-            ParseOptions(model),
+            parse_options(model, parse),
             ExportOptions(formula, formula_level, merge_tables),
             Path(out),
             result_name,
@@ -306,7 +319,9 @@ class Doc2X:
             retry_failed,
         )
         kit = replace(self._kit, budget=Budget(max_pages))
-        return Batch(sources, wish, kit, jobs=jobs, fail_fast=fail_fast, on_progress=on_progress).results()
+        return Batch(
+            sources, self._checked(wish), kit, jobs=jobs, fail_fast=fail_fast, on_progress=on_progress
+        ).results()
 
     def fetch(
         self,
@@ -334,10 +349,67 @@ class Doc2X:
             name=result_name,
             overwrite=overwrite,
         )
-        return pipeline.fetch(known(uid), wish, self._kit, on_progress=on_progress)
+        return pipeline.fetch(known_uid(uid), self._checked(wish), self._kit, on_progress=on_progress)
+
+    def _checked(self, wish: Wish) -> Wish:
+        """Return the wish; raise `ConfigError` for what this generation of the service does not have."""
+        self._kit.service.check(wish.parse, wish.export, wish.plan.natives)
+        return wish
+
+    def translate(
+        self,
+        source: Input,
+        language: str = "zh",
+        model: str = "deepseek",
+        *,
+        name: str | None = None,
+        force: bool = False,
+        retry_unknown: bool = False,
+        on_progress: ProgressCallback | None = None,
+    ) -> Translation:
+        """Translate a PDF and return its blocks, originals beside translations. Only v1 does it (`api="v1"`).
+
+        The service does not document it: it was seen on its web page, and it may stop working at any time.
+
+        Args:
+            source: as for `convert`.
+            language: to translate into.
+            model: the model that translates.
+            name: as for `convert`.
+            force: as for `convert`.
+            retry_unknown: as for `convert`.
+            on_progress: as for `convert`.
+
+        Raises:
+            ConfigError: the client speaks v2; nothing was sent.
+            OutcomeUnknown: no answer came to the upload, now or earlier: it may have been paid.
+        """
+        wish = Wish(
+            self.formats.plan(()),
+            ParseOptions(language=language, translator=model),
+            force=force,
+            retry_unknown=retry_unknown,
+        )
+        self._checked(wish)
+        warn_about_translation(stacklevel=2)
+        return pipeline.translate(source, wish, self._kit, name=name, on_progress=on_progress)
+
+    def translation(
+        self, uid: str, *, timeout: float | None = None, on_progress: ProgressCallback | None = None
+    ) -> Translation:
+        """Wait for a translation that was uploaded earlier. The arguments are those of `wait`; only v1 has it."""
+        ask = ask_for(self._kit.service, picture=False, translated=True)
+        status = self._wait(ask, uid, timeout, on_progress)
+        return Translation(f"uid {uid}", uid, status.translation)
 
     def upload(
-        self, source: Input, *, name: str | None = None, model: Model | None = None, direct: bool = False
+        self,
+        source: Input,
+        *,
+        name: str | None = None,
+        model: Model | None = None,
+        parse: ParseOptions | None = None,
+        direct: bool = False,
     ) -> str:
         """Send a PDF or a picture and return its uid, without waiting for the parse.
 
@@ -345,18 +417,25 @@ class Doc2X:
             source: as for `convert`.
             name: as for `convert`.
             model: as for `convert`; only the presigned way takes it.
-            direct: send a PDF in one step, without a uid known before. At most 300 MB.
+            parse: as for `convert`; in v1 also with a language to translate into.
+            direct: send a PDF in one step, without a uid known before, as v1 always does. At most 300 MB.
 
         Raises:
-            OutcomeUnknown: of a picture or with `direct`, when no answer came: it may have been paid.
+            OutcomeUnknown: of a picture, with `direct`, and in v1, when no answer came: it may have been paid.
         """
+        service, options = self._kit.service, parse_options(model, parse, translated=True)
+        service.check(options, ExportOptions())
         with open_source(source, self.settings, name=name) as checked:
-            if not direct or checked.is_picture:
-                return self._send(checked, ParseOptions(model))
-            if model is not None:
-                raise ConfigError("A direct upload takes no model", advice="Leave out `direct`.")
+            if checked.pages > self.settings.max_file_pages:
+                raise PagesLimitExceeded(
+                    f"The document has {checked.pages} pages; one parse takes {self.settings.max_file_pages}",
+                    source=checked.name,
+                    advice="Use `convert`, which splits it, or choose some of its pages.",
+                )
+            if not direct or checked.is_picture or service.presigned is None:
+                return self._send(checked, options)
             with SourceBody(checked) as body:
-                uid = self._kit.service.upload_direct(body)
+                uid = service.post(body, name=f"{checked.stem}.pdf", kind="pdf", options=options)
                 body.check_unchanged(uid)
                 return uid
 
@@ -369,8 +448,7 @@ class Doc2X:
 
     def status(self, uid: str, *, picture: bool = False) -> ParseStatus:
         """Ask once how far a parse is; `picture` for the uid of a picture."""
-        service = self._kit.service
-        return (service.image_status if picture else service.status)(known(uid))
+        return ask_for(self._kit.service, picture=picture)(known_uid(uid))
 
     def wait(
         self,
@@ -392,11 +470,14 @@ class Doc2X:
             WaitTimeout: not yet; call it again with the same uid.
             TaskFailed: the service gave up, or does not know the uid.
         """
+        return self._wait(ask_for(self._kit.service, picture=picture), uid, timeout, on_progress)
+
+    def _wait(self, ask: Ask, uid: str, timeout: float | None, on_progress: ProgressCallback | None) -> ParseStatus:
         kit = self._kit
-        report = Reporter(f"uid {known(uid)}", on_progress)
+        report = Reporter(f"uid {known_uid(uid)}", on_progress)
         report.uid = uid
         return wait(
-            kit.service.image_status if picture else kit.service.status,
+            ask,
             uid,
             settings=kit.settings,
             clock=kit.clock,
@@ -416,19 +497,20 @@ class Doc2X:
     ) -> ExportLink:
         """Export a parsed document to md, md_dollar, tex or docx and return the link; fetch it before the next format.
 
-        The service keeps one export for a uid; a later one replaces it.
+        v2 keeps one export for a uid; a later one replaces it. v1's link makes the export when it is fetched.
         """
         if to not in NATIVE_FORMATS:
             raise ConfigError(
                 f"The service does not export to {to!r}", advice=f"Choose from: {', '.join(NATIVE_FORMATS)}."
             )
-        kit = self._kit
-        with kit.slots.of(known(uid)):
+        kit, options = self._kit, ExportOptions(formula, formula_level, merge_tables)
+        kit.service.check(ParseOptions(), options, (to,))
+        with kit.slots.of(known_uid(uid)):
             return export(
                 kit.service,
                 uid,
                 to,
-                ExportOptions(formula, formula_level, merge_tables),
+                options,
                 settings=kit.settings,
                 clock=kit.clock,
                 first_look=kit.first_look,
@@ -460,14 +542,18 @@ class Doc2X:
                 body.check_unchanged(result.uid)
                 return result
 
-    def quota(self) -> NoReturn:
-        """Raise: the v2 service has no such call."""
-        raise ConfigError("The v2 service tells no quota", advice="Look at the account's page on the web.")
+    def quota(self) -> int:
+        """Return the pages left on the account. Only v1 tells it (`api="v1"`).
+
+        Raises:
+            ConfigError: the client speaks v2; nothing was sent.
+        """
+        return self._kit.service.quota()
 
 
-def known(uid: str) -> str:
-    """Return a uid that the user gave, or raise `ConfigError` for what can't be one."""
-    try:
-        return check_uid(uid, "The uid")
-    except RuntimeError:
-        raise ConfigError(f"{uid[:60]!r} is not a uid", advice="Copy it from the output of the conversion.") from None
+def parse_options(model: Model | None, parse: ParseOptions | None, *, translated: bool = False) -> ParseOptions:
+    """Put both ways of giving the options together; a language only where a translation is meant."""
+    options = parse or ParseOptions()
+    if options.language is not None and not translated:
+        raise ConfigError("A translation is no conversion", advice="Use `translate`.")
+    return options if model is None else replace(options, model=model)

@@ -20,7 +20,7 @@ from doc2x_sdk.formats.registry import Formats, Plan
 from doc2x_sdk.ledger.ledger import Ledger, Receipt
 from doc2x_sdk.ledger.rows import ParseKey, ResultRow
 from doc2x_sdk.models import ExportOptions, ParseOptions, Progress, ProgressCallback
-from doc2x_sdk.service.v2 import ServiceV2
+from doc2x_sdk.service.contract import Service
 
 __all__ = ["AnyReceipt", "Budget", "Kit", "NoReceipt", "Reporter", "Stopped", "Wish", "canonical", "where_of"]
 
@@ -67,6 +67,7 @@ class Wish:
         force: pay for the parse again, on purpose.
         retry_unknown: pay again where nobody can tell whether it was paid.
         retry_failed: parse again what the service gave up earlier.
+        pages: the only pages to be parsed, such as "1-10,15"; None for all.
     """
 
     plan: Plan
@@ -78,6 +79,7 @@ class Wish:
     force: bool = False
     retry_unknown: bool = False
     retry_failed: bool = True
+    pages: str | None = None
 
 
 class NoReceipt:
@@ -131,7 +133,7 @@ class Kit:
     before each paid step.
     """
 
-    service: ServiceV2
+    service: Service
     settings: Settings
     clock: Clock
     formats: Formats
@@ -157,15 +159,25 @@ class Kit:
             raise Stopped
 
     @contextmanager
-    def claim(self, source: Source, options: ParseOptions, *, identity: str | None = None) -> Iterator[AnyReceipt]:
+    def claim(
+        self, source: Source, options: ParseOptions, *, identity: str | None = None, pages: str | None = None
+    ) -> Iterator[AnyReceipt]:
         """Yield the receipt of a source's parse, held by this thread alone.
 
-        `identity` is the sha256 that the parse is known by, where it is not that of the bytes sent.
+        Args:
+            source: what is sent.
+            options: of the parse.
+            identity: the sha256 that the parse is known by, where it is not that of the bytes sent.
+            pages: the label of a part.
         """
         if self.ledger is None:
             yield NoReceipt()
             return
-        sent_as = {"as": "picture"} if source.is_picture else {"as": "pdf"} if identity else {}
+        sent_as = {"as": "picture"} if source.is_picture else {"as": "pdf"} if identity and not pages else {}
+        if pages is not None:
+            sent_as["pages"] = pages
+        if self.service.generation != "v2":  # the uids of one generation mean nothing to the other
+            sent_as["api"] = self.service.generation
         key = ParseKey(self.account, identity or source.sha256, canonical(asdict(options) | sent_as))
         with self.ledger.claim(key, source=where_of(source), size=source.size, pages=source.pages) as receipt:
             yield receipt

@@ -149,10 +149,9 @@ class Parsing:
     def _check_sent(self, body: SourceBody, uid: str) -> None:
         """Raise `InputChanged` with the uid when what was sent, and paid, is not what was checked."""
         try:
-            body.check_unchanged()
-        except InputChanged as error:
+            body.check_unchanged(uid)
+        except InputChanged:
             self._receipt.start_over("the file was changed while it was sent")
-            error.about(uid=uid)
             raise
 
     def _sent(self, done: int) -> None:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Protocol
 
-from doc2x_sdk.errors import Doc2XError, ExporterError
+from doc2x_sdk.errors import Doc2XError, ExporterError, FileError, WaitTimeout
+from doc2x_sdk.flow.book import BookNatives, Part, check_formats, cut, joined, parts_of
 from doc2x_sdk.flow.derive import Exporters, announce, post_process
-from doc2x_sdk.flow.fetch import Fetcher
+from doc2x_sdk.flow.fetch import Fetcher, Report
 from doc2x_sdk.flow.kit import AnyReceipt, Kit, Reporter, Wish
-from doc2x_sdk.flow.parse import parse
+from doc2x_sdk.flow.parse import ask_for, parse
 from doc2x_sdk.flow.picture import as_pdf
-from doc2x_sdk.flow.process import parse_bundle, picture_bundle
+from doc2x_sdk.flow.process import PictureNatives, parse_bundle
 from doc2x_sdk.flow.publish import Publisher, result_name, staging
 from doc2x_sdk.flow.results import Results
 from doc2x_sdk.flow.source import Input, Source, open_source
@@ -18,11 +22,18 @@ from doc2x_sdk.flow.wait import wait
 from doc2x_sdk.formats.offers import Offer
 from doc2x_sdk.formats.plan import PARSE
 from doc2x_sdk.hookspecs import Context
-from doc2x_sdk.models import Bundle, Document, ParseStatus, ProgressCallback
+from doc2x_sdk.models import Bundle, Document, ExportOptions, ParseStatus, ProgressCallback, Translation
 
-__all__ = ["convert", "convert_source", "fetch"]
+__all__ = ["convert", "convert_source", "fetch", "translate"]
 
 PICTURE_FORMATS = frozenset({"md", "md_dollar"})
+
+
+class Natives(Protocol):
+    """Where the native formats of one parsed document come from: exports, a picture's archive, a book's parts."""
+
+    def fetch(self, to: str, options: ExportOptions, stage: Path, on_progress: Report | None = None) -> Bundle:
+        """Return a format's bundle in a folder of its own below `stage`."""
 
 
 def convert(
@@ -66,7 +77,7 @@ def fetch(uid: str, wish: Wish, kit: Kit, *, on_progress: ProgressCallback | Non
         try:
             with staging(wish.out) as stage:
                 status = wait(
-                    kit.service.image_status if is_picture else kit.service.status,
+                    ask_for(kit.service, picture=is_picture),
                     uid,
                     settings=kit.settings,
                     clock=kit.clock,
@@ -77,9 +88,29 @@ def fetch(uid: str, wish: Wish, kit: Kit, *, on_progress: ProgressCallback | Non
                 )
                 receipt.parsed(len(status.pages))
                 conversion = Conversion(source, wish, kit, stage, report)
-                return conversion.export(status, receipt, is_picture=is_picture)
+                return conversion.export(status, receipt, conversion.natives(status, is_picture=is_picture))
         except Doc2XError as error:
             error.about(uid=uid)
+            raise
+
+
+def translate(
+    given: Input, wish: Wish, kit: Kit, *, name: str | None = None, on_progress: ProgressCallback | None = None
+) -> Translation:
+    """Upload a document for translation and wait for its blocks. Raises as `convert`."""
+    with open_source(given, kit.settings, name=name) as source:
+        if source.is_picture:
+            raise FileError("The service translates PDFs only", source=source.name, advice="Print it to PDF first.")
+        report = Reporter(source.name, on_progress)
+        report("check", 1, 1)
+        try:
+            with kit.claim(source, wish.parse) as receipt:
+                status = parse(source, wish, kit, report, receipt)
+            return Translation(source.name, status.uid, status.translation)
+        except Doc2XError as error:
+            error.about(uid=report.uid, source=source.name)
+            if isinstance(error, WaitTimeout):
+                error.advice = "Do not upload again: `client.translation(uid)` goes on from here."
             raise
 
 
@@ -104,19 +135,46 @@ class Conversion:
             if plan.wanted and not todo:
                 return self.document(None)
         source, identity = self.source, None
-        if source.is_picture and not set(plan.natives) <= PICTURE_FORMATS:
+        exported = self.kit.service.exports_pictures or set(plan.natives) <= PICTURE_FORMATS
+        if source.is_picture and not exported:
             source, identity = as_pdf(source, self.stage, self.kit.settings), source.sha256
+        parts = () if source.is_picture else parts_of(source, self.kit.settings, wish.pages)
+        if parts:
+            return self.run_parts(source, parts, todo or [])
         with self.kit.claim(source, wish.parse, identity=identity) as receipt:
             self.results.begin(receipt, todo or [])
             status = parse(source, wish, self.kit, self.report, receipt)
-            return self.export(status, receipt, is_picture=source.is_picture)
+            return self.export(status, receipt, self.natives(status, is_picture=source.is_picture))
 
-    def export(self, status: ParseStatus, receipt: AnyReceipt, *, is_picture: bool) -> Document:
+    def run_parts(self, source: Source, parts: Sequence[Part], todo: list[str]) -> Document:
+        """Do the same part by part, each under a receipt of its own, and join what comes."""
+        check_formats(parts, self.wish.plan.natives)
+        statuses: list[ParseStatus] = []
+        receipts: list[AnyReceipt] = []
+        with ExitStack() as held:
+            for number, part in enumerate(parts, 1):
+                piece = cut(source, part, self.stage / f"part-{number}.pdf", self.kit.settings)
+                claim = self.kit.claim(piece, self.wish.parse, identity=source.sha256, pages=part.label)
+                receipts.append(held.enter_context(claim))
+                if number == 1:
+                    self.results.begin(receipts[0], todo)
+                statuses.append(parse(piece, self.wish, self.kit, self.report, receipts[-1]))
+            fetchers = [self.fetcher(status) for status in statuses]
+            natives = fetchers[0] if len(parts) == 1 else BookNatives(fetchers)
+            return self.export(joined(parts, statuses), receipts[0], natives)
+
+    def natives(self, status: ParseStatus, *, is_picture: bool) -> Natives:
+        """Return where the native formats of a parse come from."""
+        if is_picture and not self.kit.service.exports_pictures:
+            return PictureNatives(status, self.source)
+        return self.fetcher(status)
+
+    def export(self, status: ParseStatus, receipt: AnyReceipt, natives: Natives) -> Document:
         """Export, process and publish a parse that has succeeded."""
         publisher = self.publisher(status.uid)
         todo = self.results.todo(publisher)
         self.results.begin(receipt, todo)
-        self.make(todo, status, publisher, is_picture=is_picture)
+        self.make(todo, status, publisher, natives)
         return announce(self.document(status, publisher), self.kit.formats)
 
     def publisher(self, uid: str | None) -> Publisher:
@@ -128,16 +186,15 @@ class Conversion:
             folder.mkdir(exist_ok=True)
         return Publisher(folder, name, overwrite=self.wish.overwrite, before_place=self.results.before_place)
 
-    def make(self, todo: list[str], status: ParseStatus, publisher: Publisher, *, is_picture: bool) -> None:
+    def make(self, todo: list[str], status: ParseStatus, publisher: Publisher, natives: Natives) -> None:
         """Fetch the native formats that are needed, then derive the others; each is published when it is ready."""
         plan = self.wish.plan
-        natives, offers = plan.needed(todo)
+        needed, offers = plan.needed(todo)
         bundles: dict[str, Bundle] = {}
         if any(offer.needs == PARSE for offer in offers):
             bundles[PARSE] = parse_bundle(status, self.source, self.stage)
-        fetcher = self.fetcher(status)
-        for to in natives:
-            bundle = self.native(to, status, fetcher, is_picture=is_picture)
+        for to in needed:
+            bundle = self.native(to, natives)
             try:
                 post_process(bundle, self.kit.formats, Context(plan.wanted, plan.options))
             except ExporterError as error:
@@ -193,12 +250,10 @@ class Conversion:
             first_look=kit.first_look,
         )
 
-    def native(self, to: str, status: ParseStatus, fetcher: Fetcher, *, is_picture: bool) -> Bundle:
+    def native(self, to: str, natives: Natives) -> Bundle:
         """Return a native format's bundle."""
-        if is_picture:
-            return picture_bundle(status, self.source, to, self.stage)
         self.report("export", 0, 1, to)
-        return fetcher.fetch(
+        return natives.fetch(
             to, self.wish.export, self.stage, lambda done, total: self.report("download", done, total, to)
         )
 

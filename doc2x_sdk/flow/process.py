@@ -7,12 +7,13 @@ from pathlib import Path
 
 from doc2x_sdk.errors import ArchiveError
 from doc2x_sdk.flow.disk import writing
+from doc2x_sdk.flow.fetch import Report
 from doc2x_sdk.flow.source import Source
 from doc2x_sdk.flow.unpack import check_archive, main_file, unpack
 from doc2x_sdk.markdown import to_dollars
-from doc2x_sdk.models import Bundle, ParseStatus
+from doc2x_sdk.models import Bundle, ExportOptions, ParseStatus
 
-__all__ = ["parse_bundle", "picture_bundle"]
+__all__ = ["PictureNatives", "parse_bundle"]
 
 
 def parse_bundle(status: ParseStatus, source: Source, stage: Path) -> Bundle:
@@ -23,6 +24,18 @@ def parse_bundle(status: ParseStatus, source: Source, stage: Path) -> Bundle:
         folder.mkdir()
         main.write_text(json.dumps(status.raw.get("result") or {}, ensure_ascii=False), encoding="utf-8")
     return Bundle("parse", folder, main, status.pages, source.name, status.uid, source.sha256)
+
+
+class PictureNatives:
+    """The native formats of a picture: md, out of the archive that came with its status."""
+
+    def __init__(self, status: ParseStatus, source: Source) -> None:
+        self._status = status
+        self._source = source
+
+    def fetch(self, to: str, options: ExportOptions, stage: Path, on_progress: Report | None = None) -> Bundle:  # noqa: ARG002 - nothing is exported or downloaded
+        """Return the bundle; see `picture_bundle`."""
+        return picture_bundle(self._status, self._source, to, stage)
 
 
 def picture_bundle(status: ParseStatus, source: Source, to: str, stage: Path) -> Bundle:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
 from doc2x_sdk.config import Settings
-from doc2x_sdk.errors import FileError, InputChanged, PagesLimitExceeded
+from doc2x_sdk.errors import FileError, InputChanged
 from doc2x_sdk.flow.disk import writing
 
 __all__ = ["Input", "Source", "count_pages", "open_source", "pdfium_lock"]
@@ -92,12 +92,11 @@ def open_source(given: Input, settings: Settings, *, name: str | None = None) ->
 
     Args:
         given: path, bytes, or a file open in binary mode (read from where it stands, copied to disk).
-        settings: the limits of size and pages.
+        settings: the limits of size.
         name: what to call bytes or an open file; its stem names the results.
 
     Raises:
         FileError: missing, not a regular file, empty, too large, not a PDF or picture, broken, encrypted.
-        PagesLimitExceeded: more pages than the service takes at once.
     """
     if isinstance(given, bytes | bytearray | memoryview):
         yield checked(bytes(given), name or "document.pdf", settings)
@@ -155,10 +154,6 @@ def checked(given: Path | bytes, name: str, settings: Settings) -> Source:
     if kind is None:
         raise FileError("This is neither a PDF nor a JPEG or PNG picture", source=name)
     pages = count_pages(given, name) if kind == "pdf" else 1
-    if pages > settings.max_file_pages:
-        raise PagesLimitExceeded(
-            f"The document has {pages} pages; the service takes {settings.max_file_pages} in one parse", source=name
-        )
     source = Source(name, stem, kind, size, digest, pages)
     log.debug("checked %s: %s, %d bytes, %d pages", name, kind, size, pages)
     return replace(source, **where)  # type: ignore[arg-type] # one of the two homes of the bytes
