@@ -23,21 +23,18 @@ from doc2x_sdk.service.retry import Call, CallRetry, current_call
 
 __all__ = ["UPLOAD_BLOCK", "CallAdapter"]
 
-UPLOAD_BLOCK = 256 * 1024  # bytes of a body read and written at a time
+UPLOAD_BLOCK = 256 * 1024  # bytes of a body read at a time
+UPLOAD_PIECE = 64 * 1024  # bytes that the connection must take before it counts as standing still
 
 
 class QuietURLs(logging.Filter):
     """Takes query strings out of urllib3's own log lines while one of our calls is under way: some are permissions."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Rewrite the record in place. Warnings become debug lines: what is tried again is no one's concern yet."""
-        if current_call.get() is None:
-            return True
-        if isinstance(record.args, tuple):
+        """Rewrite the record in place; every record passes."""
+        if current_call.get() is not None and isinstance(record.args, tuple):
             record.args = tuple(self.bare(argument) for argument in record.args)
-        if record.levelno == logging.WARNING:
-            record.levelno, record.levelname = logging.DEBUG, "DEBUG"
-        return logging.getLogger(record.name).isEnabledFor(record.levelno)
+        return True
 
     @staticmethod
     def bare(argument: object) -> object:
@@ -127,12 +124,19 @@ class BoundedHTTPConnection(HTTPConnection):
         self._in_body = True
 
     def send(self, data: Any) -> None:
-        """Send a block; a connection that takes no byte for the call's patience is given up."""
-        if self._call is not None:
-            if self.sock is not None:
-                self.sock.settimeout(self._call.patience())
-            if self._in_body:
-                self._call.count_body(len(data))
+        """Send a block piece by piece; a connection that takes no piece within the call's patience is given up."""
+        if self._call is None or not self._in_body:
+            self._send_piece(data)
+            return
+        view = memoryview(data)
+        for start in range(0, len(view), UPLOAD_PIECE):
+            piece = view[start : start + UPLOAD_PIECE]
+            self._call.count_body(len(piece))
+            self._send_piece(piece)
+
+    def _send_piece(self, data: Any) -> None:
+        if self._call is not None and self.sock is not None:
+            self.sock.settimeout(self._call.patience())
         super().send(data)
 
     def getresponse(self) -> HTTPResponse:  # type: ignore[override] # as urllib3's own

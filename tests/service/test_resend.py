@@ -12,7 +12,18 @@ from doc2x_sdk.errors import NetworkError, OutcomeUnknown
 from doc2x_sdk.models import UploadSlot
 from doc2x_sdk.service.v2 import ServiceV2
 from tests.support.clocks import SkippingClock, StillClock
-from tests.support.scripted import ScriptedServer, Step, close, envelope, raw, reply, reset, stall
+from tests.support.scripted import (
+    Conversation,
+    Request,
+    ScriptedServer,
+    Step,
+    close,
+    envelope,
+    raw,
+    reply,
+    reset,
+    stall,
+)
 from tests.support.wire import Blob, open_service, signed, uid_data
 
 PAID: dict[str, Callable[[ServiceV2], object]] = {
@@ -234,11 +245,11 @@ def test_an_upload_that_goes_out_again_is_the_same(make: type[Blob], fault: Step
 def test_an_upload_is_rewound_after_an_early_answer_that_breaks_off() -> None:
     content = bytes(range(256)) * 40_000
 
-    def hang_up_early(conversation: object, request: object) -> None:
-        conversation.send(b"HTTP/1.1 400 No\r\nContent-Length: 50\r\n\r\nshort")  # type: ignore[attr-defined]
-        conversation.sock.shutdown(socket.SHUT_WR)  # type: ignore[attr-defined]
-        conversation.sock.shutdown(socket.SHUT_RD)  # type: ignore[attr-defined]
-        conversation.close()  # type: ignore[attr-defined]
+    def hang_up_early(conversation: Conversation, request: Request) -> None:
+        conversation.send(b"HTTP/1.1 400 No\r\nContent-Length: 50\r\n\r\nshort")
+        conversation.sock.shutdown(socket.SHUT_WR)
+        conversation.sock.shutdown(socket.SHUT_RD)
+        conversation.close()
 
     with (
         ScriptedServer(Step(hang_up_early, at=1000), reply()) as server,

@@ -13,7 +13,7 @@ from doc2x_sdk.models import UploadSlot
 from doc2x_sdk.service.retry import ANY_FAILURE, Call, Resend, RetryBudget, retry_after_seconds
 from doc2x_sdk.service.v2 import ServiceV2
 from tests.support.clocks import SkippingClock, StillClock
-from tests.support.scripted import ScriptedServer, Step, drip, envelope, raw, reply, stall
+from tests.support.scripted import Conversation, Request, ScriptedServer, Step, drip, envelope, raw, reply, stall
 from tests.support.wire import Blob, open_service, signed
 
 CALLS: dict[str, Callable[[ServiceV2], object]] = {
@@ -76,11 +76,11 @@ def test_a_dripping_server_is_cut_off_at_the_deadline(script: Step, name: str) -
 def test_a_download_that_moves_is_not_cut() -> None:
     blocks = 8
 
-    def act(conversation: object, request: object) -> None:
-        conversation.send(b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\n")  # type: ignore[attr-defined]
+    def act(conversation: Conversation, request: Request) -> None:
+        conversation.send(b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\n")
         for _ in range(blocks):
-            conversation.pause(0.05)  # type: ignore[attr-defined]
-            conversation.send(b"x")  # type: ignore[attr-defined]
+            conversation.pause(0.05)
+            conversation.send(b"x")
 
     with (
         ScriptedServer(Step(act)) as server,
@@ -88,6 +88,25 @@ def test_a_download_that_moves_is_not_cut() -> None:
         service.stream(signed(server.origin), "The download") as response,
     ):
         assert response.raw.read() == b"x" * blocks
+
+
+def test_an_upload_that_moves_is_not_cut() -> None:
+    """256 KB take longer than the stall limit here, but 64 KB do not."""
+    content = b"x" * 8_000_000  # more than the kernel's buffers take
+
+    def read_slowly(conversation: Conversation, request: Request) -> None:
+        for piece in range(6):
+            conversation.pause(0.15)
+            conversation.read_body(request, (piece + 1) * 65536)
+        conversation.read_body(request)
+        reply().action(conversation, request)
+
+    with (
+        ScriptedServer(Step(read_slowly, at=0), receive_buffer=32768) as server,
+        open_service(server, SkippingClock(), call_timeout=5.0, stall_timeout=0.45, retries=0) as service,
+    ):
+        service.put(UploadSlot("u1", signed(server.origin)), Blob(content))
+    assert len(server.bodies[0]) == len(content)
 
 
 @pytest.mark.faults("TR-03")
