@@ -14,7 +14,7 @@ from doc2x_sdk.config import Settings
 from doc2x_sdk.errors import ArchiveError, DownloadError
 from doc2x_sdk.flow.download import LINK_REFUSED, download
 from doc2x_sdk.flow.export import ask_again, export
-from doc2x_sdk.flow.unpack import main_file, opened, unpack
+from doc2x_sdk.flow.unpack import check_whole, main_file, opened, unpack
 from doc2x_sdk.models import NATIVE_FORMATS, Bundle, ExportLink, ExportOptions, ParseStatus, SignedURL
 from doc2x_sdk.service.contract import Service
 
@@ -157,10 +157,8 @@ def open_archive(archive: Path, folder: Path, to: str, uid: str) -> Path:
 
 
 def check_word(archive: Path, uid: str) -> None:
-    """Raise `ArchiveError` unless the zip is a whole Word file: its checksums are right and it has a document."""
+    """Raise `ArchiveError` unless the zip is a whole Word file: sizes and checksums are right and it has a document."""
     with opened(archive, uid) as zipped:
         if WORD_MAIN not in zipped.namelist():
             raise ArchiveError("The docx export is no Word file", uid=uid)
-        broken = zipped.testzip()
-        if broken is not None:
-            raise ArchiveError(f"The docx export is broken in {broken!r}", uid=uid)
+        check_whole(zipped, uid)

@@ -14,13 +14,14 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from copy import copy
 from pathlib import Path, PurePosixPath
 
 from doc2x_sdk.errors import ArchiveError, Doc2XError, TruncatedDownload, UnsafeArchive
 from doc2x_sdk.flow.disk import writing
 from doc2x_sdk.service.answers import one_line
 
-__all__ = ["check_archive", "main_file", "unpack"]
+__all__ = ["check_archive", "check_whole", "main_file", "opened", "unpack"]
 
 MEMBERS = 10_000
 TOTAL_BYTES = 2 * 1024**3
@@ -69,8 +70,8 @@ def unpack(archive: Path, folder: Path, *, uid: str | None = None) -> list[Path]
         ArchiveError: broken, encrypted or empty.
     """
     with opened(archive, uid) as zipped:
-        members = [info for info in zipped.infolist() if not info.is_dir()]
         check_members(zipped.infolist(), archive.stat().st_size, uid)
+        members = [info for info in zipped.infolist() if not info.is_dir()]
         if not members:
             raise ArchiveError("The archive is empty", uid=uid)
         for info in members:
@@ -101,8 +102,9 @@ def check_members(members: list[zipfile.ZipInfo], packed: int, uid: str | None) 
     """
     if len(members) > MEMBERS:
         raise UnsafeArchive(f"The archive has {len(members)} members; {MEMBERS} are allowed", uid=uid)
-    total = sum(info.file_size for info in members)
-    check_size(total, packed, uid)
+    total = check_total(members, uid)
+    if total > RATIO_FROM and total > RATIO * packed:
+        raise UnsafeArchive(f"The archive unpacks to more than {RATIO} times its size", uid=uid)
     files: set[str] = set()
     folders: set[str] = set()
     for info in members:
@@ -123,12 +125,12 @@ def check_members(members: list[zipfile.ZipInfo], packed: int, uid: str | None) 
         raise UnsafeArchive(f"The archive has a file and a folder named {min(files & folders)!r}", uid=uid)
 
 
-def check_size(total: int, packed: int, uid: str | None) -> None:
-    """Raise `UnsafeArchive` for too many bytes, or too many for what they were packed into."""
+def check_total(members: list[zipfile.ZipInfo], uid: str | None) -> int:
+    """Return how many bytes the members unpack to; raises `UnsafeArchive` for too many."""
+    total = sum(info.file_size for info in members)
     if total > TOTAL_BYTES:
         raise UnsafeArchive(f"The archive unpacks to {total} bytes; {TOTAL_BYTES} are allowed", uid=uid)
-    if total > RATIO_FROM and total > RATIO * packed:
-        raise UnsafeArchive(f"The archive unpacks to more than {RATIO} times its size", uid=uid)
+    return total
 
 
 def fault_of(info: zipfile.ZipInfo) -> str | None:
@@ -161,16 +163,36 @@ def os_bytes(name: str) -> bytes:
 
 
 def inflate(zipped: zipfile.ZipFile, info: zipfile.ZipInfo, target: Path, uid: str | None) -> None:
-    """Write one member, counting: a header may promise less than what comes. zipfile checks the CRC at the end."""
+    """Write one member."""
+    with target.open("xb") as out:
+        for block in blocks_of(zipped, info, uid):
+            out.write(block)
+
+
+def blocks_of(zipped: zipfile.ZipFile, info: zipfile.ZipInfo, uid: str | None) -> Iterator[bytes]:
+    """Yield a member's bytes, counting: a header may promise less than what comes. zipfile checks the CRC at the end.
+
+    Raises `UnsafeArchive` before a byte over the promise is yielded, `ArchiveError` for too few.
+    """
+    roomy = copy(info)
+    roomy.file_size += 2 * BLOCK  # zipfile cuts at this size in silence, and checks the CRC of the cut part only
     done = 0
-    with zipped.open(info) as packed, target.open("xb") as out:
+    with zipped.open(roomy) as packed:
         while block := packed.read(BLOCK):
             done += len(block)
             if done > info.file_size:
                 raise UnsafeArchive(f"The member {info.filename[:80]!r} is larger than its header says", uid=uid)
-            out.write(block)
+            yield block
     if done != info.file_size:
         raise ArchiveError(f"The member {info.filename[:80]!r} is shorter than its header says", uid=uid)
+
+
+def check_whole(zipped: zipfile.ZipFile, uid: str | None) -> None:
+    """Raise unless every member has the size and the CRC that its header says; nothing is written."""
+    check_total(zipped.infolist(), uid)
+    for info in zipped.infolist():
+        for _ in blocks_of(zipped, info, uid):
+            pass
 
 
 def main_file(files: list[Path], suffix: str, *, uid: str | None = None) -> Path:
