@@ -157,8 +157,9 @@ def noted_comment(state: StateInline, silent: bool) -> bool:
         at = state.src.find("-->", start + 4)
         if at < 0:
             state.env["unclosed"] = start
+            return False
         end = at + 3
-    if end < start or end > state.posMax:
+    if end > state.posMax:
         return False
     state.pos = end
     note(state, silent, Span("comment", start, end, start, end))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from doc2x_sdk.markdown.scan import Scan, scan
@@ -84,13 +84,11 @@ def as_pipes(scanned: Scan, start: int, end: int) -> str | None:
         return None
     formulas = {mask: written(scanned.text, span) for mask, span in masks.items()}
     try:
-        rows = [
-            ["".join(pieces(cell, formulas)) for cell in row.iter() if cell.tag in ("td", "th")]
-            for row in rows_of(node)
-        ]
+        inside = {mask: on_one_line(text) for mask, text in formulas.items()}
+        rows = [[as_cell(cell, inside) for cell in row.iter() if cell.tag in ("td", "th")] for row in rows_of(node)]
     except Kept:
         return None
-    rows = [[" ".join(cell.split()) for cell in row] + [""] * (table.columns - len(row)) for row in rows]
+    rows = [row + [""] * (table.columns - len(row)) for row in rows]
     lines = [f"| {' | '.join(row)} |" for row in rows]
     lines.insert(1, f"|{' --- |' * table.columns}")
     pipes = "\n".join(lines)
@@ -111,33 +109,29 @@ def says_the_same(pipes: str, rows: list[list[str]], scanned: Scan, formulas: in
     )
 
 
-def pieces(node: LexborNode, formulas: Mapping[str, str]) -> list[str]:
-    """Return a cell as Markdown, in pieces; raises `Kept`."""
-    found: list[str] = []
+def as_cell(node: LexborNode, formulas: Mapping[str, str]) -> str:
+    """Return a cell as Markdown on one line; raises `Kept`."""
+    text = " ".join("".join(pieces(node)).split())
+    return "".join(formulas.get(letter, letter) for letter in text)
+
+
+def pieces(node: LexborNode) -> Iterator[str]:
+    """Yield a cell as Markdown, in pieces, with the masks of its formulas; raises `Kept`."""
     for child in node.iter(include_text=True):
         if child.is_text_node:
-            found += [formula(formulas[c]) if c in formulas else c for c in split(child.text_content or "", formulas)]
+            yield escaped(child.text_content or "")
         elif child.tag == "br":
-            found.append("<br>")
+            yield "<br>"
         elif child.tag == "img":
-            found.append(tag_of(child))
-        elif child.tag in KEPT_TAGS or (child.tag == "span" and not child.attributes):
-            inner = pieces(child, formulas)
-            found += inner if child.tag == "span" else [tag_of(child), *inner, f"</{child.tag}>"]
+            yield tag_of(child)
+        elif child.tag == "span" and not child.attributes:
+            yield from pieces(child)
+        elif child.tag in KEPT_TAGS:
+            yield tag_of(child)
+            yield from pieces(child)
+            yield f"</{child.tag}>"
         else:
             raise Kept
-    return found
-
-
-def split(text: str, formulas: Mapping[str, str]) -> list[str]:
-    """Return a text's escaped pieces and the masks of its formulas, in order."""
-    parts: list[str] = []
-    plain = 0
-    for at, letter in enumerate(text):
-        if letter in formulas:
-            parts += [escaped(text[plain:at]), letter]
-            plain = at + 1
-    return [*parts, escaped(text[plain:])]
 
 
 def escaped(text: str) -> str:
@@ -150,9 +144,9 @@ def escaped(text: str) -> str:
     return SPECIAL.sub(one, re.sub(r"\s+", " ", text))
 
 
-def formula(text: str) -> str:
+def on_one_line(text: str) -> str:
     """Return a formula for a cell of pipes: on one line, without a `|`. Raises `Kept` where TeX has no other way."""
-    text = re.sub(r"\s+", " ", text)
+    text = re.sub(r"[ \t]*[\r\n]\s*", " ", text)
     if "|" not in text:
         return text
     if NO_PIPES.search(text):
