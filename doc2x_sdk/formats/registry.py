@@ -156,7 +156,7 @@ class Formats:
         ordered[name] = offer
 
     def _options(self, ordered: Mapping[str, Offer], given: Options) -> dict[str, Mapping[str, object]]:
-        declared = {name: processor.options for name, processor in self._processors.items()}
+        declared = {processor.name: processor.options for processor in self.processors}
         declared |= {name: offer.options for name, offer in ordered.items()}
         for name in given:
             if name not in declared:
