@@ -40,7 +40,7 @@ from doc2x_sdk.models import (
 from doc2x_sdk.service.generations import open_service
 from doc2x_sdk.service.readers import known_uid
 from doc2x_sdk.service.session import no_key
-from doc2x_sdk.service.v1 import warn_about_translation
+from doc2x_sdk.service.translations import warn_about_translation
 
 if TYPE_CHECKING:
     from doc2x_sdk.local.child import LocalProcess

@@ -1,8 +1,9 @@
-"""The blocks of a translation, liberally: v1 sends them as JSON inside of JSON (Doc2X API v1, status)."""
+"""Translations: their blocks, which v1 sends as JSON inside of JSON (Doc2X API v1, status), and a warning."""
 
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,9 +12,11 @@ from doc2x_sdk.models import TranslatedBlock
 from doc2x_sdk.service.answers import reject_constant
 from doc2x_sdk.service.readers import number_or_none, text_or, whole_or_none
 
-__all__ = ["blocks_of"]
+__all__ = ["blocks_of", "warn_about_translation"]
 
 FIELDS = frozenset({"raw", "translated", "page_idx", "page_width", "page_height", "x", "y"})
+
+_warned = False
 
 
 def blocks_of(result: object, uid: str) -> tuple[TranslatedBlock, ...]:
@@ -42,3 +45,12 @@ def block_of(row: Mapping[str, Any]) -> TranslatedBlock:
         page_height=whole_or_none(row.get("page_height")),
         extra={name: value for name, value in row.items() if name not in FIELDS},
     )
+
+
+def warn_about_translation(stacklevel: int) -> None:
+    """Warn, once in a process, that translation is no documented part of the service."""
+    global _warned  # noqa: PLW0603 - once in a process is what it says
+    if not _warned:
+        _warned = True
+        text = "Doc2X does not document translation: it was seen on its web page and may stop working at any time."
+        warnings.warn(text, UserWarning, stacklevel=stacklevel + 1)

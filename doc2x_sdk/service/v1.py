@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import NoReturn
@@ -32,7 +31,7 @@ from doc2x_sdk.service.retry import Resend
 from doc2x_sdk.service.session import Body, Transport
 from doc2x_sdk.service.translations import blocks_of
 
-__all__ = ["QUOTA_USED_UP", "TO", "ServiceV1", "warn_about_translation"]
+__all__ = ["QUOTA_USED_UP", "TO", "ServiceV1"]
 
 REFRESH = "/api/token/refresh"
 EXPORT = "/api/export"
@@ -50,8 +49,6 @@ QUOTA_USED_UP = "pages limit exceeded"
 TROUBLE = frozenset({500, 502, 503, 504})
 """Statuses after which a free request goes out again; to a 429 the caller decides."""
 TOKEN_TRUSTED = 60.0  # seconds for which a token that was let in is not tried again before an upload
-
-_warned = False
 
 
 class ServiceV1:
@@ -82,13 +79,15 @@ class ServiceV1:
         """Raise `ConfigError` for an option that v1 does not have. Nothing is sent."""
         checks = (
             (parse.model is not None, "has no choice of models for the parse"),
+            (not is_word(parse.language), "takes a language of 1 to 64 printable characters, such as zh"),
+            (not is_word(parse.translator), "takes a translating model of 1 to 64 printable characters"),
             (export.formula_level is not None, "can't flatten formulas"),
             (export.merge_tables is not None, "can't join tables"),
             (export.formula == "dollar" and "tex" in natives, "has no LaTeX with dollar delimiters"),
         )
         for wrong, reason in checks:
             if wrong:
-                raise ConfigError(f"The v1 service {reason}", advice="Leave the option out, or use v2 (api='v2').")
+                raise ConfigError(f"The v1 service {reason}", advice="Change the option, or use v2: Doc2X(api='v2').")
 
     def refresh(self) -> APIKey:
         """Exchange the key for an access token. It costs nothing and may be repeated.
@@ -305,10 +304,6 @@ class ServiceV1:
         return answer
 
 
-def warn_about_translation(stacklevel: int) -> None:
-    """Warn, once in a process, that translation is no documented part of the service."""
-    global _warned  # noqa: PLW0603 - once in a process is what it says
-    if not _warned:
-        _warned = True
-        text = "Doc2X does not document translation: it was seen on its web page and may stop working at any time."
-        warnings.warn(text, UserWarning, stacklevel=stacklevel + 1)
+def is_word(value: object) -> bool:
+    """Tell whether a value may be sent as a field: not set, or a short text."""
+    return value is None or (isinstance(value, str) and 1 <= len(value) <= 64 and value.isprintable())
