@@ -298,9 +298,8 @@ def test_a_post_processor_declares_options_and_finds_them_typed(convert: Convert
     convert(formats, ["md"], options={"rehost": {"to": "memory://x", "limit": "7"}})
     convert(formats, ["tex"])
     assert seen == [{"to": "memory://x", "limit": 7}, {"to": None, "limit": 5}]
-    assert [(each.name, each.package, each.help) for each in formats.processors] == [
-        ("rehost", "doc2x-test", "moves pictures")
-    ]
+    own = [(each.name, each.help) for each in formats.processors if each.package == "doc2x-test"]
+    assert own == [("rehost", "moves pictures")]
 
 
 @pytest.mark.faults("PL-09")
