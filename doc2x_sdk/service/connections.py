@@ -23,8 +23,7 @@ from doc2x_sdk.service.retry import Call, CallRetry, current_call
 
 __all__ = ["UPLOAD_BLOCK", "CallAdapter"]
 
-UPLOAD_BLOCK = 256 * 1024  # bytes of a body read at a time
-UPLOAD_PIECE = 64 * 1024  # bytes that the connection must take before it counts as standing still
+UPLOAD_BLOCK = 256 * 1024  # bytes of a body read and written at a time
 
 
 class QuietURLs(logging.Filter):
@@ -124,19 +123,12 @@ class BoundedHTTPConnection(HTTPConnection):
         self._in_body = True
 
     def send(self, data: Any) -> None:
-        """Send a block piece by piece; a connection that takes no piece within the call's patience is given up."""
-        if self._call is None or not self._in_body:
-            self._send_piece(data)
-            return
-        view = memoryview(data)
-        for start in range(0, len(view), UPLOAD_PIECE):
-            piece = view[start : start + UPLOAD_PIECE]
-            self._call.count_body(len(piece))
-            self._send_piece(piece)
-
-    def _send_piece(self, data: Any) -> None:
-        if self._call is not None and self.sock is not None:
-            self.sock.settimeout(self._call.patience())
+        """Send a block; a connection that does not take all of it within the call's patience is given up."""
+        if self._call is not None:
+            if self.sock is not None:
+                self.sock.settimeout(self._call.patience())
+            if self._in_body:
+                self._call.count_body(len(data))
         super().send(data)
 
     def getresponse(self) -> HTTPResponse:  # type: ignore[override] # as urllib3's own
