@@ -32,6 +32,7 @@ def dropped(text: str, names: Collection[str]) -> str:
     """Drop the comments that are seen now."""
     newline = "\r\n" if "\r\n" in text else "\n"
     at, parts = 0, []
+    is_open = False  # whether text was kept that no gap follows yet
     for first, last, alone in places(text, names):
         kept = text[at:first]
         if alone:
@@ -39,9 +40,11 @@ def dropped(text: str, names: Collection[str]) -> str:
             after = BLANK_LINES.match(text, last)
             last = after.end() if after else last  # noqa: PLW2901 - the blank lines go with it
             gap = newline if last == len(text) else 2 * newline
-            parts += [kept, gap if kept else ""]  # none at the beginning, or behind another one
+            parts += [kept, gap if kept or is_open else ""]
+            is_open = False
         else:
             parts.append(kept)
+            is_open = is_open or bool(kept.strip())
         at = last
     return "".join([*parts, text[at:]])
 

@@ -62,6 +62,7 @@ def test_a_document_changes_once_and_keeps_its_code_and_html(transform, made):
 @example("<<!-- Media -->!-- Media -->")
 @example("$\\(a\\)")
 @example("a\n<!-- Media -->\n\n\n<!-- Media -->\nb")
+@example("a <!-- Media -->\n<!-- Media -->\n```\n$\n```")
 def test_noise_changes_once(transform, text):
     once = transform(text)
     assert transform(once) == once
