@@ -203,17 +203,23 @@ class Jobs:
         source = self._source(task)
         pages = await self._workers.run("parse", engine.parse_pages, source, first, last)
         task.done += sum(not page.needs_ocr for page in pages)
-        ready: list[Page] = []
-        for parsed in pages:
-            page = parsed
-            if parsed.needs_ocr:
-                page = await self._workers.run("ocr", engine.read_scanned_page, source, parsed.index)
-                task.done += 1
-            ready.append(page)
+
+        async def read(parsed: Page) -> Page:
+            page: Page = await self._workers.run("ocr", engine.read_scanned_page, source, parsed.index)
+            task.done += 1
+            return page
+
+        scanned = [asyncio.create_task(read(parsed)) for parsed in pages if parsed.needs_ocr]
+        try:
+            await asyncio.gather(*scanned)
+        finally:
+            for one in scanned:
+                one.cancel()
+        ready = [page for page in pages if not page.needs_ocr] + [one.result() for one in scanned]
         await asyncio.to_thread(task.write_pages, ready)
 
     def _source(self, task: Task) -> str | bytes:
-        return str(task.source) if self._settings.share_files else Path(task.source).read_bytes()
+        return Path(task.source).read_bytes() if self._settings.sends_files else str(task.source)
 
     def _failed(self, task: Task, code: str, detail: str) -> None:
         if task.digest and detail != ocr.MISSING:

@@ -15,11 +15,13 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
 from doc2x_sdk.clock import Clock
 from doc2x_sdk.errors import ConfigError
+from doc2x_sdk.local.cluster import cluster_executor
 from doc2x_sdk.local.extra import require_extra
 from doc2x_sdk.local.settings import ServerSettings, Stats, Tools, Translator
 
@@ -76,6 +78,9 @@ class LocalServer:
         require_extra()
         with contextlib.ExitStack() as cleanup:
             folder = cleanup.enter_context(_folder(self.settings.data))
+            if self.settings.dask is not None:
+                executor = cleanup.enter_context(cluster_executor(self.settings.dask))
+                self._tools = replace(self._tools, executor=executor)
             listener = cleanup.enter_context(_listen(self.settings))
             self._running = _Running(self.settings, self._tools, folder, listener)
             cleanup.callback(self._running.stop)

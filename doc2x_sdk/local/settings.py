@@ -42,6 +42,8 @@ class ServerSettings:
         chunk_pages: pages that a worker parses in one go. Headers and footers are recognised within a chunk.
         share_files: workers read documents from this disk. False sends the bytes along with each piece of work, for
             an executor on other machines.
+        dask: address of a Dask scheduler whose workers are the engine, instead of processes of this machine;
+            documents are then sent along, whatever `share_files` says.
     """
 
     host: str = "127.0.0.1"
@@ -66,6 +68,12 @@ class ServerSettings:
     ocr_workers: int = 1
     chunk_pages: int = 16
     share_files: bool = True
+    dask: str | None = None
+
+    @property
+    def sends_files(self) -> bool:
+        """Whether documents travel with the work."""
+        return self.dask is not None or not self.share_files
 
 
 class Translator(Protocol):
