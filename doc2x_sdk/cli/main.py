@@ -34,6 +34,7 @@ HERE = "doc2x_sdk.cli.commands"
 COMMANDS = {
     "convert": Entry(f"{HERE}.convert", "Convert PDFs and pictures to Markdown, LaTeX, Word and more.", CONVERT),
     "formats": Entry(f"{HERE}.formats", "List the formats that --to takes, and who makes each.", CONVERT),
+    "plugins": Entry(f"{HERE}.plugins", "List the plugins: what each adds, and why one is not in use.", SETUP),
     "status": Entry(f"{HERE}.status", "Ask how far a document is.", ACCOUNT),
     "fetch": Entry(f"{HERE}.fetch", "Fetch the results of a document that was sent earlier.", ACCOUNT),
     "config": Entry(f"{HERE}.config", "Show the settings and where each comes from; store the key.", SETUP),
@@ -60,10 +61,12 @@ class App(click.Group):
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
-        """Import a command."""
+        """Import a command; one that is not in the table may be a plugin's."""
         entry = COMMANDS.get(cmd_name)
         if entry is None:
-            return None
+            from doc2x_sdk.cli.extension import find_command
+
+            return find_command(cmd_name)
         command: click.Command = import_module(entry.module).command
         return command
 
@@ -72,9 +75,12 @@ class App(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Find the command, or say what may have been meant."""
         name = args[0]
-        if name not in COMMANDS and not name.startswith("-") and not ctx.resilient_parsing:
+        if name in COMMANDS or name.startswith("-") or ctx.resilient_parsing:
+            return super().resolve_command(ctx, args)
+        command = self.get_command(ctx, name)
+        if command is None:
             raise click.UsageError(f"There is no command {name!r}.{self.suggestion(name)}", ctx)
-        return super().resolve_command(ctx, args)
+        return name, command, args[1:]
 
     def suggestion(self, name: str) -> str:
         """Return a sentence about what may have been meant, with a space before it; empty when nothing comes near."""

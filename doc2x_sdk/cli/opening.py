@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from doc2x_sdk.cli import terminal
 
@@ -15,8 +15,8 @@ __all__ = ["KEY_ADVICE", "open_account", "open_client"]
 KEY_ADVICE = "Run `doc2x config set-key`, or set DOC2X_APIKEY."
 
 
-def open_account(formats: Formats | None = None) -> Doc2X:
-    """Return a client of the account.
+def open_account(formats: Formats | None = None, **settings: Any) -> Doc2X:
+    """Return a client of the account; a setting that is None is as configured.
 
     Raises:
         ConfigError: there is no key, or a setting is wrong.
@@ -27,10 +27,12 @@ def open_account(formats: Formats | None = None) -> Doc2X:
 
     if config.load().key is None:
         raise ConfigError("No key is set, and this needs the key of the document's account", advice=KEY_ADVICE)
-    return Doc2X(formats=formats)
+    return Doc2X(formats=formats, **settings)
 
 
-def open_client(formats: Formats | None = None, *, local: bool, quiet: bool = False) -> tuple[Doc2X, bool]:
+def open_client(
+    formats: Formats | None = None, *, local: bool, quiet: bool = False, **settings: Any
+) -> tuple[Doc2X, bool]:
     """Return a client, and whether it works on this machine.
 
     Without a key the embedded engine is taken, and stderr says so.
@@ -44,10 +46,10 @@ def open_client(formats: Formats | None = None, *, local: bool, quiet: bool = Fa
     from doc2x_sdk.local import extra
 
     if local:
-        return Doc2X.local(formats=formats), True
+        return Doc2X.local(formats=formats, **settings), True
     loaded = config.load()
     if loaded.key is not None:
-        return Doc2X(formats=formats), False
+        return Doc2X(formats=formats, **settings), False
     if extra.missing_packages():
         raise ConfigError(
             "There is no key, and the engine that works without one is not installed",
@@ -63,4 +65,4 @@ def open_client(formats: Formats | None = None, *, local: bool, quiet: bool = Fa
             label="Note:",
             colour="cyan",
         )
-    return Doc2X.local(formats=formats), True
+    return Doc2X.local(formats=formats, **settings), True

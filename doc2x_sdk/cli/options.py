@@ -9,7 +9,7 @@ import click
 
 from doc2x_sdk.cli.help import option
 
-__all__ = ["export_options", "json_option", "output_options", "talk_options", "to_option"]
+__all__ = ["export_options", "json_option", "output_options", "plugin_options", "talk_options", "to_option"]
 
 RESULTS = "Results"
 FORMULAS = "Formulas and tables"
@@ -33,7 +33,7 @@ def complete_formats(ctx: click.Context, parameter: click.Parameter, incomplete:
     """Return the formats that begin like this, for the shell."""
     from doc2x_sdk.formats.registry import Formats
 
-    return [name for name in Formats().names if name.startswith(incomplete)]
+    return [name for name in Formats.installed().names if name.startswith(incomplete)]
 
 
 to_option = option(
@@ -95,6 +95,27 @@ export_options = together(
         help="0 keeps formulas, 1 turns inline ones into plain text, 2 all of them. For documents parsed by v3-2026.",
     ),
     option("--merge-tables", is_flag=True, section=FORMULAS, help="Join tables that run over a page's end."),
+)
+
+
+plugin_options = together(
+    option(
+        "--option",
+        "given",
+        metavar="FORMAT.KEY=VALUE",
+        multiple=True,
+        section=RESULTS,
+        help="An option of a derived format or of a post-processor, such as epub.toc=true; give it again for more. "
+        "See `doc2x formats FORMAT`.",
+    ),
+    option(
+        "--exporter-timeout",
+        type=click.FloatRange(min=0, min_open=True),
+        metavar="S",
+        section=RESULTS,
+        help="Seconds that a plugin may take for a format. It then runs as a process of its own, which is ended at the "
+        "limit and can't bring down the others.",
+    ),
 )
 
 
