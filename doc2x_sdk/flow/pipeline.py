@@ -130,7 +130,9 @@ class Conversion:
         """Parse, export, process and publish what is not there yet."""
         wish, plan = self.wish, self.wish.plan
         todo: list[str] | None = None
-        if "{uid" not in wish.name:
+        if "{uid" in wish.name:
+            result_name(wish.name, self.source, uid="0", clock=self.kit.clock)  # told before anything is sent
+        else:
             todo = self.results.todo(self.publisher(None))
             if plan.wanted and not todo:
                 return self.document(None)

@@ -124,6 +124,7 @@ class Publisher:
         self.warnings: list[str] = []
         self._images = folder / f"{name}_images"
         self._placed: dict[str, str] = {}
+        self._waiting: dict[Path, Path] = {}
         self._extras: set[Path] = set()
 
     def target(self, suffix: str) -> Path:
@@ -197,6 +198,12 @@ class Publisher:
     def _finish(self, staged: Path, target: Path) -> bool:
         if self._before_place is not None:
             self._before_place(target, digest_of(staged))
+        for final, picture in self._waiting.items():
+            final.parent.mkdir(parents=True, exist_ok=True)
+            place(picture, final, overwrite=True)
+        self._waiting = {}
+        if self._images.is_dir():
+            sync_folder(self._images)
         done = place(staged, target, overwrite=self.overwrite)
         sync_folder(self.folder)
         return done
@@ -214,8 +221,6 @@ class Publisher:
                 continue
             name = Path(*inside.parts[1:]) if inside.parts[0] == IMAGES and len(inside.parts) > 1 else inside
             links[inside.as_posix()] = f"{self._images.name}/{self._place_image(image, name, stage).as_posix()}"
-        if self._images.is_dir():
-            sync_folder(self._images)
         return links
 
     def _place_image(self, image: Path, name: Path, stage: Path) -> Path:
@@ -230,12 +235,16 @@ class Publisher:
             if not self.overwrite and final.is_file() and digest_of(final) == digest:
                 self._placed[candidate.as_posix()] = digest
                 return candidate
-            final.parent.mkdir(parents=True, exist_ok=True)
             staged = stage / f"image-{len(self._placed)}"
             shutil.copyfile(image, staged)
-            if place(staged, final, overwrite=self.overwrite):
-                self._placed[candidate.as_posix()] = digest
-                return candidate
+            if self.overwrite:  # an older result keeps its pictures until all of the new one is on the disk
+                self._waiting[final] = staged
+            else:
+                final.parent.mkdir(parents=True, exist_ok=True)
+                if not place(staged, final, overwrite=False):
+                    continue
+            self._placed[candidate.as_posix()] = digest
+            return candidate
         raise OutputError(f"Publishing: {self._images / name} is taken by another picture", path=self._images / name)
 
     def _warn(self, text: str, links: Mapping[str, str], target: Path) -> None:
