@@ -23,39 +23,65 @@ LONGEST_PAUSE = 8.0
 class ParsePace:
     """When to look at a parse next.
 
-    The first look comes at half of what the pages should take; once the progress moves, its speed predicts the end.
-    Each pause is at most 85 % of what seems left, 35 % of what has passed, and 8 s.
+    The first look comes at half of what the pages should take. While the progress stands at 0, a pause is at most 35 %
+    of what has passed. Once it moves, its speed between two looks predicts the end, and a pause is 85 % of what seems
+    left; within two floors of the end, all of it. No pause is below the floor or 1 % of what has passed, nor over 8 s.
     """
 
     def __init__(self, clock: Clock, pages: int, *, floor: float, start: float = 0.5, per_page: float = 0.15) -> None:
         self._clock = clock
         self._floor = floor
+        self._start = start
         self._began = clock.monotonic()
         self._estimate = start + per_page * max(1, pages)
+        self._moved: tuple[float, int] | None = None  # the first look that saw progress: seconds, percent
+
+    def first_pause(self) -> float:
+        """Return the seconds until the first look."""
+        return self._jittered(self._estimate / 2)
 
     def pause(self, progress: int) -> float:
-        """Return the seconds until the next look."""
+        """Return the seconds until the look after one that saw this percentage, below 100."""
         elapsed = self._clock.monotonic() - self._began
-        if elapsed <= 0.0:
-            wanted = self._estimate / 2
+        if progress <= 0:
+            left, most = max(0.0, self._estimate - elapsed) or float("inf"), 0.35 * elapsed
         else:
-            left = elapsed * (100 - progress) / progress if progress > 0 else max(0.0, self._estimate - elapsed)
-            wanted = min(0.85 * left if left > 0 else LONGEST_PAUSE, 0.35 * elapsed, LONGEST_PAUSE)
-        return max(self._floor, wanted) * self._clock.uniform(0.95, 1.05)
+            left, most = (100 - progress) / self._speed(elapsed, progress), elapsed
+        wanted = left if left < 2 * self._floor else 0.85 * left
+        return self._jittered(max(min(wanted, most), 0.01 * elapsed))
+
+    def _speed(self, elapsed: float, progress: int) -> float:
+        """Return percent a second: since progress was first seen, or since the queue should have ended."""
+        if self._moved is None:
+            self._moved = elapsed, progress
+        since, before = self._moved
+        if progress > before and elapsed > since:
+            return (progress - before) / (elapsed - since)
+        return progress / max(0.01, elapsed - min(self._start, elapsed / 2))
+
+    def _jittered(self, wanted: float) -> float:
+        return max(self._floor, min(wanted, LONGEST_PAUSE)) * self._clock.uniform(0.95, 1.05)
 
 
 class GrowingPace:
-    """Pauses that grow by 1.3 from `first` to `most` seconds, each 5 % up or down by chance."""
+    """Pauses that grow up to `most` seconds, each 5 % up or down by chance.
 
-    def __init__(self, clock: Clock, *, first: float, most: float = 3.0) -> None:
+    The first is `first` seconds; those behind it begin at `then`, which is `first * grow` unless it is given.
+    """
+
+    def __init__(
+        self, clock: Clock, *, first: float, then: float | None = None, grow: float = 1.3, most: float = 3.0
+    ) -> None:
         self._clock = clock
         self._next = first
+        self._then = first * grow if then is None else then
+        self._grow = grow
         self._most = most
 
     def pause(self) -> float:
         """Return the seconds until the next look."""
         pause = self._next
-        self._next = min(self._most, self._next * 1.3)
+        self._next, self._then = min(self._most, self._then), min(self._most, self._then * self._grow)
         return pause * self._clock.uniform(0.95, 1.05)
 
 

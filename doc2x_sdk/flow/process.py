@@ -10,7 +10,6 @@ from doc2x_sdk.flow.disk import writing
 from doc2x_sdk.flow.fetch import Report
 from doc2x_sdk.flow.source import Source
 from doc2x_sdk.flow.unpack import check_archive, main_file, unpack
-from doc2x_sdk.markdown import to_dollars
 from doc2x_sdk.models import Bundle, ExportOptions, ParseStatus
 
 __all__ = ["PictureNatives", "parse_bundle"]
@@ -55,6 +54,8 @@ def picture_bundle(status: ParseStatus, source: Source, to: str, stage: Path) ->
             main = folder / "picture.md"
             main.write_text("\n\n".join(page.md for page in status.pages), encoding="utf-8")
         if to == "md_dollar":
+            from doc2x_sdk.markdown import to_dollars  # noqa: PLC0415 - a parser that only this case needs
+
             try:
                 text = main.read_text(encoding="utf-8")
             except UnicodeDecodeError:

@@ -73,7 +73,7 @@ def wait(
     polls.on_limit = on_limit
     shown, word = 0, "not asked yet"
     if fresh:
-        polls.sleep(pace.pause(0))
+        polls.sleep(pace.first_pause())
     while not deadline.passed():
         status = polls.ask(lambda: ask(uid, deadline=deadline))
         if status is None:

@@ -25,6 +25,7 @@ __all__ = ["main"]
 BUFFER = 256 * 1024
 HEAD_KEPT = 2048  # bytes of an upload that are looked at
 AHEAD = 0.002  # seconds that an upload may be ahead of its bandwidth
+CREDIT = 0.05  # seconds of bandwidth that are not lost when this process comes late
 LENGTH = re.compile(rb"(?i)\r\ncontent-length: *(\d+)")
 CALLS = {
     ("POST", "/api/v2/parse/preupload"): "preupload",
@@ -117,9 +118,9 @@ class Connection(asyncio.BufferedProtocol):
         self.head += head[: HEAD_KEPT - len(self.head)]
         self.left -= count
         if profile.mbit_connection:
-            self.free = max(self.free, now) + count * 8 / (profile.mbit_connection * 1e6)
+            self.free = max(self.free, now - CREDIT) + count * 8 / (profile.mbit_connection * 1e6)
         if profile.mbit_total:
-            line = max(self.simulation.line_free, now) + count * 8 / (profile.mbit_total * 1e6)
+            line = max(self.simulation.line_free, now - CREDIT) + count * 8 / (profile.mbit_total * 1e6)
             self.simulation.line_free = line
             self.free = max(self.free, line)
         behind = self.free - now

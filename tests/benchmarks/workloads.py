@@ -119,7 +119,7 @@ def quick(workload: Workload) -> Workload:
 
 
 def bound(papers: list[Paper], formats: tuple[str, ...], profile: Profile) -> float:
-    """The least seconds that any client could take. It can't be faster than the largest of these, with R the round trip.
+    """The least seconds that any client could take: the largest of these, with R the round trip.
 
     - critical path of each document: 3 R (connect, preupload) + 2 R (connect) + its bytes / bandwidth + R / 2 until the
       service has them, queue and parse, R / 2 until that is known; each format R / 2 + export + R / 2 + R (fetch);
