@@ -1,0 +1,1 @@
+"""The v1 service: faults, the front door, forms."""
