@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from doc2x_sdk import markdown
 from doc2x_sdk.errors import ArchiveError
 from doc2x_sdk.hookspecs import Context, Option, hookimpl
 from doc2x_sdk.models import Bundle
@@ -23,6 +22,8 @@ def doc2x_process_bundle(bundle: Bundle, context: Context) -> None:
     comments, tables = options.get("comments", True), options.get("tables", "html")
     if bundle.format not in ("md", "md_dollar") or (comments and tables == "html"):
         return
+    from doc2x_sdk import markdown  # noqa: PLC0415 - a parser that most conversions don't need
+
     try:
         text = bundle.main.read_bytes().decode("utf-8")
     except UnicodeDecodeError:
