@@ -104,15 +104,15 @@ class Run:
 
     def finish(self) -> int:
         """Report the whole run and return its exit code."""
+        shown = terminal.is_terminal(sys.stdout) and not self.quiet
         if self.as_json:
             tables.print_json([row.as_json() for row in self.rows])
-        elif len(self.rows) == 1 and terminal.is_terminal(sys.stdout):
+        elif shown and len(self.rows) == 1:
             self.print_paths(self.rows[0])
-        elif len(self.rows) > 1 and not self.quiet:
-            if terminal.is_terminal(sys.stdout):
-                tables.print_table(
-                    ("Document", "Pages", "Result"), [row.cells() for row in self.rows], right=("Pages",)
-                )
+        elif shown:
+            cells = [row.cells() for row in self.rows]
+            tables.print_table(("Document", "Pages", "Result"), cells, right=("Pages",))
+        if len(self.rows) > 1 and not self.quiet:
             terminal.say(summary(self.rows))
         return self.interrupted or exit_of_many(row.exit for row in self.rows)
 

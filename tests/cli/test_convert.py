@@ -1,0 +1,299 @@
+"""`doc2x convert`, as a child process against real servers."""
+
+import os
+import shutil
+import signal
+
+import pytest
+
+from tests.cli.command import EXAMPLE, UID, Working, account, doc2x, ended, no_picture, refused, start, upload
+from tests.support.scripted import ScriptedServer, envelope, reply, reset
+from tests.support.wire import KEY, SIGNATURE
+
+PAGE = {"page_idx": 0, "md": "words", "page_width": 10, "page_height": 10}
+PARSED = [{**PAGE, "page_idx": index} for index in range(2)]
+SUCCESS = reply(json=envelope({"status": "success", "progress": 100, "detail": "", "result": {"pages": PARSED}}))
+
+
+def test_without_a_key_this_machine_converts_and_says_so(tmp_path):
+    done = doc2x("convert", EXAMPLE, "--to", "md", "--to", "docx", "--out", tmp_path / "out")
+    assert (done.code, done.lines) == (0, [str(tmp_path / "out" / "paper.md"), str(tmp_path / "out" / "paper.docx")])
+    assert "No key is set" in done.err
+    assert "set-key" in done.err
+    assert (tmp_path / "out" / "paper.md").read_text(encoding="utf-8").strip()
+    assert (tmp_path / "out" / "paper.docx").read_bytes().startswith(b"PK")
+
+
+def test_local_is_local_even_with_a_key(tmp_path):
+    with ScriptedServer(reply(500)) as server:
+        done = doc2x("convert", EXAMPLE, "--to", "txt", "--local", "--out", tmp_path, env=account(server.origin))
+    assert (done.code, done.lines) == (0, [str(tmp_path / "paper.txt")])
+    assert server.connections == 0
+    assert "No key" not in done.err
+
+
+def test_a_key_leads_to_the_service(tmp_path, service):
+    done = doc2x("convert", EXAMPLE, "--to", "txt", "--to", "json", "--out", tmp_path, env=account(service.url))
+    assert (done.code, done.lines) == (0, [str(tmp_path / "paper.txt"), str(tmp_path / "paper.json")])
+    assert "uid " in done.err, "the way to the paid pages is told as soon as there is one"
+
+
+def test_a_result_that_is_there_is_left_and_told(tmp_path, service):
+    there = tmp_path / "paper.txt"
+    there.write_text("mine")
+    done = doc2x("convert", EXAMPLE, "--to", "txt", "--out", tmp_path, env=account(service.url))
+    assert (done.code, done.out) == (0, "")
+    assert "--overwrite" in done.err
+    assert there.read_text() == "mine"
+    done = doc2x("convert", EXAMPLE, "--to", "txt", "--out", tmp_path, "--overwrite", env=account(service.url))
+    assert (done.code, done.lines) == (0, [str(there)])
+    assert there.read_text() != "mine"
+
+
+def test_options_reach_the_service(tmp_path):
+    with ScriptedServer(refused("parse_error")) as server:
+        upload(server, SUCCESS, refused("parse_file_lock"))
+        options = ["--model", "v3-2026", "--formula", "dollar", "--formula-level", "1", "--merge-tables"]
+        doc2x("convert", EXAMPLE, *options, "--out", tmp_path, env=account(server.origin))
+    assert b"v3-2026" in server.requests[0].body
+    sent = server.requests[3].body.replace(b" ", b"")
+    assert (b'"formula_mode":"dollar"' in sent, b'"formula_level":1' in sent) == (True, True)
+    assert b'"merge_cross_page_forms":true' in sent
+
+
+def test_json_is_one_document_with_a_row_each(tmp_path, service):
+    broken = tmp_path / "broken.pdf"
+    broken.write_text("no PDF")
+    done = doc2x("convert", EXAMPLE, broken, "--to", "txt", "--out", tmp_path, "--json", env=account(service.url))
+    assert done.code == 8
+    good, bad = done.json
+    assert good["source"] == str(EXAMPLE)
+    assert (good["pages"], good["files"], good["error"]) == (2, {"txt": str(tmp_path / "paper.txt")}, None)
+    assert good["uid"]
+    assert (bad["source"], bad["uid"], bad["files"]) == (str(broken), None, {})
+    assert (bad["error"]["type"], bad["error"]["exit"]) == ("FileError", 5)
+    assert bad["error"]["message"]
+    assert bad["error"]["advice"]
+    assert set(good) == set(bad) == {"source", "uid", "pages", "files", "skipped", "warnings", "failures", "error"}
+
+
+def test_quiet_shows_errors_only(tmp_path, service):
+    done = doc2x("convert", EXAMPLE, "--to", "txt", "--out", tmp_path, "--quiet", env=account(service.url))
+    assert (done.code, done.out, done.err) == (0, "", "")
+    done = doc2x("convert", tmp_path / "none.pdf", "--quiet", env=account(service.url))
+    assert (done.code, done.out) == (5, "")
+    assert "no such file" in done.err
+
+
+def test_verbose_logs_without_key_and_signature(tmp_path):
+    with ScriptedServer(refused("parse_error")) as server:
+        upload(server, SUCCESS)
+        done = doc2x("convert", EXAMPLE, "--to", "txt", "--out", tmp_path, "--verbose", env=account(server.origin))
+    assert done.code == 0
+    assert "doc2x_sdk" in done.err
+    assert UID in done.err
+    assert KEY not in done.err
+    assert SIGNATURE not in done.err
+
+
+@pytest.mark.faults("FS-09")
+def test_two_inputs_of_one_name_get_two_results(tmp_path, service):
+    for folder, source in (("a", EXAMPLE), ("b", EXAMPLE)):
+        (tmp_path / folder).mkdir()
+        shutil.copy(source, tmp_path / folder / "x.pdf")
+    done = doc2x("convert", tmp_path, "--to", "txt", "--out", tmp_path / "out", env=account(service.url))
+    assert done.code == 0
+    first, second = sorted((tmp_path / "out").iterdir(), key=lambda path: len(path.name))
+    assert done.lines == [str(first), str(second)]
+    assert first.name == "x.txt"
+    assert second.name.startswith("x-")
+
+
+# exit codes
+
+
+@pytest.mark.faults("CL-05")
+@pytest.mark.parametrize(
+    ("script", "code", "kind"),
+    [
+        ([refused("unauthorized", 401)], 3, "AuthError"),
+        ([refused("parse_quota_limit")], 4, "QuotaExceeded"),
+        (["upload", refused("parse_file_invalid")], 5, "FileError"),
+        (["upload", refused("parse_file_lock")], 6, "TaskFailed"),
+        (["upload", SUCCESS, "export", reply(200, b"no archive")], 7, "ArchiveError"),
+        ([reply(200, b"<html>log in here</html>")], 10, "ProtocolError"),
+    ],
+    ids=["key", "quota", "input", "service", "download", "login-page"],
+)
+def test_one_document_ends_with_its_own_reason(tmp_path, script, code, kind):
+    with ScriptedServer(reply(500)) as server:
+        steps = [step for step in script if not isinstance(step, str)]
+        if "export" in script:
+            link = {"status": "success", "url": f"{server.origin}/bucket/md.zip?Signature={SIGNATURE}"}
+            waiting = reply(json=envelope({"status": "processing", "url": ""}))
+            steps[1:1] = [waiting, reply(json=envelope(link))]
+        server.script[:] = steps
+        if "upload" in script:
+            upload(server, *steps)
+        done = doc2x("convert", EXAMPLE, "--out", tmp_path, "--json", env=account(server.origin))
+    [row] = done.json
+    assert (done.code, row["error"]["exit"], row["error"]["type"]) == (code, code, kind)
+    assert done.err.count("Error:") == 1
+    assert KEY not in done.out + done.err
+    assert SIGNATURE not in done.out + done.err
+
+
+def test_the_trace_id_and_the_code_are_told(tmp_path):
+    with ScriptedServer(refused("parse_quota_limit")) as server:
+        done = doc2x("convert", EXAMPLE, "--out", tmp_path, "--json", env=account(server.origin))
+    error = done.json[0]["error"]
+    assert (error["code"], error["trace_id"]) == ("parse_quota_limit", "trace-4711")
+    assert "trace-4711" in done.err
+
+
+@pytest.mark.faults("CL-05")
+def test_an_outcome_that_nobody_knows_is_9(tmp_path):
+    with ScriptedServer(reset()) as server:
+        done = doc2x("convert", no_picture(tmp_path), "--out", tmp_path, "--json", env=account(server.origin))
+    assert (done.code, done.json[0]["error"]["type"]) == (9, "OutcomeUnknown")
+    assert len(server.requests) == 1
+
+
+@pytest.mark.faults("CL-05")
+def test_no_connection_is_10(tmp_path):
+    with ScriptedServer(reply(500)) as server:
+        origin = server.origin
+    done = doc2x("convert", EXAMPLE, "--out", tmp_path, env=account(origin, DOC2X_PATIENCE="0.1"))
+    assert done.code == 10
+    assert "refused" in done.err
+
+
+@pytest.mark.faults("CL-05")
+def test_an_output_folder_that_is_a_file_is_11_and_nothing_is_sent(tmp_path):
+    (tmp_path / "out").write_text("mine")
+    with ScriptedServer(reply(500)) as server:
+        done = doc2x("convert", EXAMPLE, "--out", tmp_path / "out", env=account(server.origin))
+    assert (done.code, server.connections) == (11, 0)
+
+
+@pytest.mark.faults("CL-05")
+def test_a_stop_leaves_the_rest_undone(tmp_path):
+    broken = tmp_path / "broken.pdf"
+    broken.write_text("no PDF")
+    with ScriptedServer(refused("unauthorized", 401)) as server:
+        done = doc2x(
+            "convert", broken, EXAMPLE, no_picture(tmp_path), "--out", tmp_path, "--json", env=account(server.origin)
+        )
+    assert done.code == 3
+    assert [row["error"]["type"] for row in done.json] == ["FileError", "AuthError", "NotDone"]
+    assert [row["error"]["exit"] for row in done.json] == [5, 3, 3]
+    assert len(server.requests) == 1
+    assert "1 not done" in done.err
+
+
+@pytest.mark.faults("CL-05")
+def test_an_unknown_outcome_among_many_is_9_and_stops_nothing(tmp_path):
+    with ScriptedServer(reset()) as server:
+        inputs = [no_picture(tmp_path, "a.jpg"), tmp_path / "none.pdf"]
+        done = doc2x("convert", *inputs, "--out", tmp_path, "--json", env=account(server.origin))
+    assert done.code == 9
+    assert [row["error"]["type"] for row in done.json] == ["OutcomeUnknown", "FileError"]
+
+
+# before anything is sent
+
+
+@pytest.mark.faults("CL-06")
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--to", "nonsense"], "nonsense"),
+        (["--to", "md", "--to", "parse"], "parse"),
+        (["--name", "{uid}-{foo}"], "template"),
+        (["--formula-level", "3"], "formula-level"),
+        (["--model", "v9"], "model"),
+        (["--nonsense"], "--nonsense"),
+    ],
+    ids=lambda value: "-".join(value) if isinstance(value, list) else "",
+)
+def test_a_wrong_option_is_2_without_a_request(tmp_path, arguments, told):
+    with ScriptedServer(reply(500)) as server:
+        done = doc2x("convert", EXAMPLE, *arguments, "--out", tmp_path / "out", env=account(server.origin))
+    assert (done.code, done.out, server.connections) == (2, "", 0)
+    assert told in done.err
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.faults("CL-06")
+def test_a_wrong_setting_is_2_without_a_request(tmp_path):
+    with ScriptedServer(reply(500)) as server:
+        done = doc2x("convert", EXAMPLE, "--out", tmp_path, env=account(server.origin, DOC2X_READ_TIMEOUT="soon"))
+    assert (done.code, server.connections) == (2, 0)
+    assert "DOC2X_READ_TIMEOUT" in done.err
+
+
+@pytest.mark.faults("CL-06")
+@pytest.mark.parametrize("name", ["none.pdf", "*.pdf", "folder"])
+def test_inputs_that_are_none_are_5_without_a_request(tmp_path, name):
+    (tmp_path / "folder").mkdir()
+    with ScriptedServer(reply(500)) as server:
+        done = doc2x("convert", tmp_path / name, "--out", tmp_path / "out", env=account(server.origin))
+    assert (done.code, server.connections) == (5, 0)
+    assert name in done.err
+
+
+BLOCK = """
+import importlib.machinery, sys
+
+class Blind(importlib.machinery.PathFinder):
+    @classmethod
+    def find_spec(cls, name, path=None, target=None):
+        return None if name.partition(".")[0] in {"liteparse", "uvicorn"} else super().find_spec(name, path, target)
+
+sys.meta_path[sys.meta_path.index(importlib.machinery.PathFinder)] = Blind
+"""
+
+
+@pytest.mark.faults("CL-06")
+@pytest.mark.parametrize("arguments", [[], ["--local"]], ids=["no-key", "local"])
+def test_without_key_and_engine_the_ways_out_are_named(tmp_path, arguments):
+    (tmp_path / "sitecustomize.py").write_text(BLOCK)
+    search = os.pathsep.join(filter(None, [str(tmp_path), os.environ.get("PYTHONPATH")]))
+    done = doc2x("convert", EXAMPLE, *arguments, "--out", tmp_path / "out", env={"PYTHONPATH": search})
+    assert (done.code, done.out) == (2, "")
+    assert "pip install 'doc2x-sdk[local]'" in done.err
+    assert ("doc2x config set-key" in done.err) is (not arguments)
+    assert not (tmp_path / "out").exists()
+
+
+# signals
+
+
+@pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGHUP", 129)])
+def test_a_signal_ends_it_with_the_way_to_the_paid_pages(tmp_path, name, code):
+    working = Working()
+    with ScriptedServer(reply(500)) as server:
+        upload(server, working.step)
+        process = start(
+            "convert", EXAMPLE, no_picture(tmp_path), "--to", "tex", "--json", env=account(server.origin), cwd=tmp_path
+        )
+        assert working.asked.wait(60)
+        process.send_signal(getattr(signal, name))
+        done = ended(process)
+    assert done.code == code
+    assert f"doc2x fetch {UID} --to tex\n" in done.err
+    assert "Traceback" not in done.err
+    assert [(row["uid"], row["error"]["type"]) for row in done.json] == [(UID, "Interrupted"), (None, "NotDone")]
+    assert not [request for request in server.requests if "img" in request.target], "the second was begun"
+
+
+def test_on_this_machine_a_uid_is_not_offered(tmp_path):
+    process = start("convert", EXAMPLE, "--local", "--to", "txt", "--out", tmp_path)
+    for line in process.stderr:
+        if b"uploading" in line or b"parsing" in line:
+            break
+    process.send_signal(signal.SIGINT)
+    done = ended(process)
+    assert done.code == 130
+    assert "Interrupted" in done.err
+    assert "doc2x fetch" not in done.err
