@@ -47,8 +47,9 @@ class Exporter(Protocol):
     """Makes a derived format out of a native one, or out of another derived one.
 
     Beside what stands here an exporter may have these attributes: `options`, a sequence of `Option`; `help`, one line
-    for `doc2x formats`; `linked_images`, true when its main file is text that names the bundle's pictures by their
-    paths (`images/...`): they are then published too, and the paths in the text follow them.
+    for `doc2x formats`; `linked_images`, "url" or "path" when its main file is text that names the bundle's pictures by
+    their paths (`images/...`): they are then published too, and the paths in the text follow them, percent-encoded as
+    HTML wants it ("url") or as they are ("path").
     """
 
     @property

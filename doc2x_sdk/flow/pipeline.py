@@ -57,6 +57,9 @@ def convert_source(source: Source, wish: Wish, kit: Kit, *, on_progress: Progres
     report = Reporter(source.name, on_progress)
     report("check", 1, 1)
     try:
+        done = what_is_there(source, wish, kit)
+        if done is not None:
+            return done
         with staging(wish.out) as stage:
             return Conversion(source, wish, kit, stage, report).run()
     except Doc2XError as error:
@@ -114,6 +117,20 @@ def translate(
             raise
 
 
+def what_is_there(source: Source, wish: Wish, kit: Kit) -> Document | None:
+    """Describe the results when all that is wanted is there already: nothing is asked, paid or touched then."""
+    if wish.out is None or not wish.plan.wanted or wish.overwrite:
+        return None
+    uid = kit.last_uid(source, wish.parse) if "{uid" in wish.name else None
+    if uid is None and "{uid" in wish.name:
+        return None
+    results = Results(source, wish, kit)
+    name = result_name(wish.name, source, uid=uid, clock=kit.clock)
+    if results.todo(Publisher(wish.out, name, overwrite=False)):
+        return None
+    return Document(source.name, uid, (), files=results.files, skipped=tuple(results.skipped))
+
+
 class Conversion:
     """The steps of one document after its input was checked."""
 
@@ -129,22 +146,20 @@ class Conversion:
     def run(self) -> Document:
         """Parse, export, process and publish what is not there yet."""
         wish, plan = self.wish, self.wish.plan
-        todo: list[str] | None = None
+        todo: list[str] = []
         if "{uid" in wish.name:
             result_name(wish.name, self.source, uid="0", clock=self.kit.clock)  # told before anything is sent
         else:
             todo = self.results.todo(self.publisher(None))
-            if plan.wanted and not todo:
-                return self.document(None)
         source, identity = self.source, None
         exported = self.kit.service.exports_pictures or set(plan.natives) <= PICTURE_FORMATS
         if source.is_picture and not exported:
             source, identity = as_pdf(source, self.stage, self.kit.settings), source.sha256
         parts = () if source.is_picture else parts_of(source, self.kit.settings, wish.pages)
         if parts:
-            return self.run_parts(source, parts, todo or [])
+            return self.run_parts(source, parts, todo)
         with self.kit.claim(source, wish.parse, identity=identity) as receipt:
-            self.results.begin(receipt, todo or [])
+            self.results.begin(receipt, todo)
             status = parse(source, wish, self.kit, self.report, receipt)
             return self.export(status, receipt, self.natives(status, is_picture=source.is_picture))
 
@@ -228,7 +243,12 @@ class Conversion:
         if offer.name in plan.wanted and offer.name not in self.results.skipped:
             pictures = parent if offer.linked_images else None
             placed = publisher.publish_derived(
-                derived.folder, derived.files, plan.suffix_of(offer.name), self.stage, pictures=pictures
+                derived.folder,
+                derived.files,
+                plan.suffix_of(offer.name),
+                self.stage,
+                pictures=pictures,
+                escape=offer.linked_images == "url",
             )
             self.note(offer.name, placed=placed)
 
@@ -255,6 +275,7 @@ class Conversion:
     def native(self, to: str, natives: Natives) -> Bundle:
         """Return a native format's bundle."""
         self.report("export", 0, 1, to)
+        self.results.exporting(to)
         return natives.fetch(
             to, self.wish.export, self.stage, lambda done, total: self.report("download", done, total, to)
         )

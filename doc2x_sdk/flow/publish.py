@@ -157,13 +157,20 @@ class Publisher:
             return self._finish(staged, target)
 
     def publish_derived(
-        self, folder: Path, files: list[Path], suffix: str, stage: Path, *, pictures: Bundle | None = None
+        self,
+        folder: Path,
+        files: list[Path],
+        suffix: str,
+        stage: Path,
+        *,
+        pictures: Bundle | None = None,
+        escape: bool = True,
     ) -> bool:
         """Publish what an exporter wrote into its folder; False when the name was taken meanwhile.
 
         The first file gets the document's name, the others `<name>-<their own path>` beside it, and stand there before
         it does. With `pictures`, the first is text that names the pictures of that bundle by their paths: these are
-        published as well, and the paths are replaced.
+        published as well, and the paths are replaced, with `escape` percent-encoded.
 
         Raises `ExporterError` when the name of a further file is taken by something else.
         """
@@ -176,7 +183,7 @@ class Publisher:
             if pictures is not None:
                 text = main.read_text(encoding="utf-8", errors="surrogateescape")
                 main = stage / target.name
-                text = rewrite_paths(text, self._place_images(pictures, stage))
+                text = rewrite_paths(text, self._place_images(pictures, stage), escape=escape)
                 main.write_text(text, encoding="utf-8", errors="surrogateescape")
             for final, extra in beside.items():
                 place(extra, final, overwrite=self.overwrite)
@@ -256,12 +263,16 @@ class Publisher:
             self.warnings.append(f"{target.name} names {len(missing)} pictures that the export lacks: {shown}")
 
 
-def rewrite_paths(text: str, links: Mapping[str, str]) -> str:
+def rewrite_paths(text: str, links: Mapping[str, str], *, escape: bool) -> str:
     """Put new links in place of the pictures' paths, wherever they stand in a text of any syntax."""
     if not links:
         return text
+
+    def follow(match: re.Match[str]) -> str:
+        return quoted(links[match[1]]) if escape else links[match[1]]
+
     paths = "|".join(re.escape(path) for path in sorted(links, key=len, reverse=True))
-    return re.sub(rf"(?<![\w./-])(?:\./)?({paths})(?![\w/-])", lambda match: quoted(links[match[1]]), text)
+    return re.sub(rf"(?<![\w./-])(?:\./)?({paths})(?![\w/-])", follow, text)
 
 
 def quoted(link: str) -> str:

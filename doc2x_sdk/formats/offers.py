@@ -14,7 +14,7 @@ from doc2x_sdk.models import NATIVE_FORMATS
 __all__ = ["Offer", "checked_offer"]
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_+-]{0,39}")
-SUFFIX = re.compile(r"(\.[A-Za-z0-9_+-]{1,20}){1,3}")
+SUFFIX = re.compile(r"(\.[A-Za-z0-9_+-]{1,40}){1,3}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class Offer:
     Attributes:
         exporter: makes it.
         name, needs, suffix, options, help: as the exporter says.
-        linked_images: whether its text names the bundle's pictures by their paths.
+        linked_images: how its text names the bundle's pictures: "url" or "path"; "" when it does not.
         package, version: of the plugin.
         entry: the entry point it came by, "module:object"; empty for what is built in or registered by a program.
     """
@@ -35,7 +35,7 @@ class Offer:
     suffix: str
     options: tuple[Option, ...] = field(default=(), repr=False)
     help: str = field(default="", repr=False)
-    linked_images: bool = field(default=False, repr=False)
+    linked_images: str = field(default="", repr=False)
     package: str = ""
     version: str = ""
     entry: str = field(default="", repr=False)
@@ -53,6 +53,9 @@ def checked_offer(exporter: Exporter, *, package: str, version: str = "", entry:
         raise ConfigError(f"{what} has no suffix such as '.epub'")
     if not isinstance(needs, str) or not (needs in (*NATIVE_FORMATS, PARSE) or NAME.fullmatch(needs)):
         raise ConfigError(f"{what} does not say in `needs` which format it reads")
+    linked: object = getattr(exporter, "linked_images", False)
+    if linked not in (False, True, "url", "path"):
+        raise ConfigError(f"{what} has another `linked_images` than True, 'url' or 'path'")
     if not callable(getattr(exporter, "export", None)):
         raise ConfigError(f"{what} has no method `export`")
     return Offer(
@@ -62,7 +65,7 @@ def checked_offer(exporter: Exporter, *, package: str, version: str = "", entry:
         suffix,
         check_declared(name, getattr(exporter, "options", ())),
         str(getattr(exporter, "help", "") or ""),
-        bool(getattr(exporter, "linked_images", False)),
+        "" if linked is False else "url" if linked is True else str(linked),
         package,
         version,
         entry,

@@ -25,7 +25,7 @@ class Exporter:
         self.suffix = suffix or f".{name}"
         self.needs = needs
         self.options: tuple[Option, ...] = more.get("options", ())
-        self.linked_images = more.get("linked_images", False)
+        self.linked_images: object = more.get("linked_images", False)
         self.export = export
 
 
