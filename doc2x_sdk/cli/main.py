@@ -34,9 +34,9 @@ HERE = "doc2x_sdk.cli.commands"
 COMMANDS = {
     "convert": Entry(f"{HERE}.convert", "Convert PDFs and pictures to Markdown, LaTeX, Word and more.", CONVERT),
     "formats": Entry(f"{HERE}.formats", "List the formats that --to takes, and who makes each.", CONVERT),
-    "plugins": Entry(f"{HERE}.plugins", "List the plugins: what each adds, and why one is not in use.", SETUP),
     "status": Entry(f"{HERE}.status", "Ask how far a document is.", ACCOUNT),
     "fetch": Entry(f"{HERE}.fetch", "Fetch the results of a document that was sent earlier.", ACCOUNT),
+    "plugins": Entry(f"{HERE}.plugins", "List the plugins: what each adds, and why one is not in use.", SETUP),
     "config": Entry(f"{HERE}.config", "Show the settings and where each comes from; store the key.", SETUP),
     "serve": Entry(f"{HERE}.serve", "Run Doc2X on this machine, for other programs.", SETUP),
 }

@@ -176,10 +176,10 @@ def failure(message: str, home: Offer | PluginRow) -> ExporterError:
 def is_own_file(file: Path, folder: Path) -> bool:
     """Tell whether a path is a regular file inside the folder that no other name shares, by a name that is text."""
     try:
-        os.fspath(file).encode("utf-8")
         state = file.lstat()
-        plain = stat.S_ISREG(state.st_mode) and state.st_nlink == 1
-        return plain and file.resolve().is_relative_to(folder.resolve())
+        inside = file.resolve().relative_to(folder.resolve())  # the folder itself may be called anything
+        os.fspath(inside).encode("utf-8")
+        return stat.S_ISREG(state.st_mode) and state.st_nlink == 1
     except (OSError, ValueError):
         return False
 

@@ -134,7 +134,7 @@ BUG = """
 import sys
 from doc2x_sdk.formats import registry
 
-def planless(self, to):
+def planless(self, *words):
     canary_local = "canary-in-a-local"
     raise ZeroDivisionError("the text of the bug")
 

@@ -68,9 +68,8 @@ def command(ctx: click.Context, /, inputs: tuple[str, ...], *, local: bool, **op
     from doc2x_sdk.formats.registry import Formats
 
     formats = Formats.installed()
-    formats.plan(
-        options["to"], parse_options(options["given"])
-    )  # a wrong name ends here, before a server or a connection is begun
+    # A wrong name ends here, before a server or a connection is begun.
+    formats.plan(options["to"], parse_options(options["given"]))
     items = expand(inputs, options["name"])
     run = Run(items, to=options["to"], out=options["out"], quiet=options["quiet"], as_json=options["as_json"])
     if any(item.error is None for item in items):
