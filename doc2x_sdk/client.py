@@ -21,7 +21,7 @@ from doc2x_sdk.flow.fetch import ExportSlots
 from doc2x_sdk.flow.kit import Budget, Kit, Reporter, Wish
 from doc2x_sdk.flow.parse import ask_for, send
 from doc2x_sdk.flow.publish import publish_file
-from doc2x_sdk.flow.source import Input, Source, open_source
+from doc2x_sdk.flow.source import Input, open_source
 from doc2x_sdk.flow.upload import SourceBody
 from doc2x_sdk.flow.wait import Ask, wait
 from doc2x_sdk.formats.registry import Formats
@@ -410,8 +410,12 @@ class Doc2X:
         model: Model | None = None,
         parse: ParseOptions | None = None,
         direct: bool = False,
+        force: bool = False,
+        retry_unknown: bool = False,
     ) -> str:
         """Send a PDF or a picture and return its uid, without waiting for the parse.
+
+        What the service has already, under the same parse options, is not sent again: its uid is returned.
 
         Args:
             source: as for `convert`.
@@ -419,6 +423,8 @@ class Doc2X:
             model: as for `convert`; only the presigned way takes it.
             parse: as for `convert`; in v1 also with a language to translate into.
             direct: send a PDF in one step, without a uid known before, as v1 always does. At most 300 MB.
+            force: as for `convert`.
+            retry_unknown: as for `convert`.
 
         Raises:
             OutcomeUnknown: of a picture, with `direct`, and in v1, when no answer came: it may have been paid.
@@ -432,19 +438,9 @@ class Doc2X:
                     source=checked.name,
                     advice="Use `convert`, which splits it, or choose some of its pages.",
                 )
-            if not direct or checked.is_picture or service.presigned is None:
-                return self._send(checked, options)
-            with SourceBody(checked) as body:
-                uid = service.post(body, name=f"{checked.stem}.pdf", kind="pdf", options=options)
-                body.check_unchanged(uid)
-                return uid
-
-    def _send(self, source: Source, options: ParseOptions) -> str:
-        """Upload under a receipt."""
-        with self._kit.claim(source, options) as receipt:
-            uid = send(source, options, self._kit, Reporter(source.name, None), receipt)
-            receipt.submitted(uid)
-            return uid
+            wish = Wish(self.formats.plan(()), options, force=force, retry_unknown=retry_unknown)
+            with self._kit.claim(checked, options) as receipt:
+                return send(checked, wish, self._kit, Reporter(checked.name, None), receipt, direct=direct)
 
     def status(self, uid: str, *, picture: bool = False) -> ParseStatus:
         """Ask once how far a parse is; `picture` for the uid of a picture."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -22,7 +22,23 @@ from doc2x_sdk.ledger.rows import ParseKey, ResultRow
 from doc2x_sdk.models import ExportOptions, ParseOptions, Progress, ProgressCallback
 from doc2x_sdk.service.contract import Service
 
-__all__ = ["AnyReceipt", "Budget", "Kit", "NoReceipt", "Reporter", "Stopped", "Wish", "canonical", "where_of"]
+__all__ = [
+    "LOCAL",
+    "AnyReceipt",
+    "Budget",
+    "Kit",
+    "NoReceipt",
+    "Reporter",
+    "Stopped",
+    "Wish",
+    "canonical",
+    "path_text",
+    "where_of",
+]
+
+LOCAL = "local"
+"""The account of the servers that `Doc2X.local` starts, whose uids die with them."""
+BATCH_FLOOR = 0.8  # seconds between two looks at one of many documents
 
 Stage = Literal["check", "upload", "parse", "export", "download", "publish"]
 
@@ -90,9 +106,8 @@ class NoReceipt:
     def start_over(self, reason: str) -> None:
         """Do nothing."""
 
-    def admit(self) -> bool:
-        """Return True."""
-        return True
+    def wait_for_slot(self, check: Callable[[], None]) -> None:
+        """Do nothing."""
 
     def uploading(self, uid: str) -> None:
         """Do nothing."""
@@ -101,6 +116,9 @@ class NoReceipt:
         """Do nothing."""
 
     def submitted(self, uid: str) -> None:
+        """Do nothing."""
+
+    def working(self) -> None:
         """Do nothing."""
 
     def parsed(self, pages: int) -> None:
@@ -129,8 +147,9 @@ AnyReceipt = Receipt | NoReceipt
 class Kit:
     """What every document of one client shares.
 
-    `account` names whose pages are spent; `stop`, once set, ends the work at the next safe moment; `budget` is asked
-    before each paid step.
+    `account` names whose pages are spent; `stop`, once set, ends the work at the next safe moment, and `hold` lets what
+    was paid go on but nothing new begin; `budget` is asked before each paid step; `in_batch` looks at the service less
+    often, since many documents do.
     """
 
     service: Service
@@ -141,21 +160,30 @@ class Kit:
     ledger: Ledger | None = None
     account: str = ""
     stop: threading.Event = field(default_factory=threading.Event)
+    hold: threading.Event = field(default_factory=threading.Event)
     budget: Budget = field(default_factory=Budget)
+    in_batch: bool = False
 
     @property
     def floor(self) -> float:
         """The shortest pause between two looks, in seconds."""
-        return poll_floor(self.settings, on_loopback=self.service.transport.on_loopback)
+        floor = poll_floor(self.settings, on_loopback=self.service.transport.on_loopback)
+        is_chosen = self.settings.poll_floor is not None or floor < FAST
+        return max(floor, BATCH_FLOOR) if self.in_batch and not is_chosen else floor
 
     @property
     def first_look(self) -> float:
         """Seconds until the first look at an export."""
-        return 0.05 if self.floor < FAST else 0.5
+        return 0.05 if self.floor < FAST else 1.0 if self.in_batch else 0.5
 
     def check_stop(self) -> None:
         """Raise `Stopped` once the work was asked to stop."""
         if self.stop.is_set():
+            raise Stopped
+
+    def check_begin(self) -> None:
+        """Raise `Stopped` once nothing new is to be paid for."""
+        if self.stop.is_set() or self.hold.is_set():
             raise Stopped
 
     @contextmanager
@@ -173,36 +201,66 @@ class Kit:
         if self.ledger is None:
             yield NoReceipt()
             return
-        sent_as = {"as": "picture"} if source.is_picture else {"as": "pdf"} if identity and not pages else {}
-        if pages is not None:
-            sent_as["pages"] = pages
-        if self.service.generation != "v2":  # the uids of one generation mean nothing to the other
-            sent_as["api"] = self.service.generation
-        key = ParseKey(self.account, identity or source.sha256, canonical(asdict(options) | sent_as))
-        with self.ledger.claim(key, source=where_of(source), size=source.size, pages=source.pages) as receipt:
+        sent_as = "picture" if source.is_picture else "pdf" if identity and not pages else None
+        key = self.key_of(identity or source.sha256, options, sent_as=sent_as, pages=pages)
+        with self.ledger.claim(
+            key, source=where_of(source), size=source.size, pages=source.pages, check=self.check_stop
+        ) as receipt:
             yield receipt
+
+    def key_of(
+        self, sha256: str, options: ParseOptions, *, sent_as: str | None = None, pages: str | None = None
+    ) -> ParseKey:
+        """Return the identity of a parse; `sent_as` of a picture tells how it goes, as itself or as a "pdf"."""
+        # the uids of one generation mean nothing to the other
+        api = self.service.generation if self.service.generation != "v2" else None
+        return ParseKey(self.account, sha256, canonical(asdict(options) | {"as": sent_as, "pages": pages, "api": api}))
+
+    def last_uid(self, source: Source, options: ParseOptions) -> str | None:
+        """Return the uid that the source has in the ledger; None where there is none, or it was parsed in parts."""
+        for sent_as in ("picture", "pdf") if source.is_picture else (None,):
+            key = self.key_of(source.sha256, options, sent_as=sent_as)
+            row = None if self.ledger is None else self.ledger.find(key)
+            if row is not None and row.uid is not None:
+                return row.uid
+        return None
 
     @contextmanager
     def claim_uid(self, uid: str) -> Iterator[AnyReceipt]:
         """Yield the receipt of the parse that got this uid; without a ledger or a row of it, one that does nothing."""
-        row = next(self.ledger.jobs(uid=uid), None) if self.ledger is not None else None
+        rows = () if self.ledger is None else self.ledger.jobs(uid=uid)
+        row = next((row for row in rows if row.uid == uid), None)
         if row is None or self.ledger is None:
             yield NoReceipt()
             return
         key = ParseKey(row.account, row.sha256, row.options)
-        with self.ledger.claim(key, source=row.source, size=row.size, pages=row.pages) as receipt:
-            yield receipt
+        with self.ledger.claim(
+            key, source=row.source, size=row.size, pages=row.pages, check=self.check_stop
+        ) as receipt:
+            yield receipt if receipt.row.uid == uid else NoReceipt()
 
 
 def canonical(options: Mapping[str, Any]) -> str:
     """Return options as JSON that is equal for equal options: sorted, and without what is not set."""
-    return json.dumps({name: value for name, value in options.items() if value is not None}, sort_keys=True)
+    return json.dumps(
+        {name: value for name, value in options.items() if value is not None}, sort_keys=True, default=str
+    )
 
 
 def where_of(source: Source) -> str:
     """Return how a receipt names a source: its whole path, or what bytes were called."""
     is_own_path = source.path is not None and source.stamp is not None and source.path.name.startswith(source.stem)
-    return str(source.path.absolute()) if is_own_path and source.path is not None else source.name
+    return path_text(source.path) if is_own_path and source.path is not None else source.name
+
+
+def path_text(path: Path) -> str:
+    """Return a whole path as a receipt holds it: as it is, or as a file URL where the name's bytes are no UTF-8."""
+    whole = path.absolute()
+    try:
+        str(whole).encode()
+    except UnicodeEncodeError:
+        return whole.as_uri()
+    return str(whole)
 
 
 class Reporter:

@@ -14,15 +14,15 @@ from doc2x_sdk.errors import (
     NetworkError,
     OutcomeUnknown,
     ProtocolError,
+    QuotaExceeded,
     RateLimit,
     TaskFailed,
 )
-from doc2x_sdk.flow.kit import AnyReceipt, Kit, Reporter, Wish
+from doc2x_sdk.flow.kit import LOCAL, AnyReceipt, Kit, Reporter, Stopped, Wish
 from doc2x_sdk.flow.polling import Forgiving
 from doc2x_sdk.flow.source import Source
 from doc2x_sdk.flow.upload import SourceBody, is_stored, upload
 from doc2x_sdk.flow.wait import Ask, wait
-from doc2x_sdk.ledger.ledger import LOOK_AGAIN
 from doc2x_sdk.ledger.rows import ParseRow
 from doc2x_sdk.models import ParseOptions, ParseStatus
 from doc2x_sdk.service.answers import NOT_FOUND
@@ -32,6 +32,11 @@ __all__ = ["ask_for", "parse", "send"]
 
 log = logging.getLogger("doc2x_sdk")
 
+ARRIVES_WITHIN = 30.0
+"""Seconds in which the bytes of a run that was killed show up in the status, if they arrived at all."""
+HEARD_OF_WITHIN = 3600.0
+"""Seconds after which "not found" is no longer taken for "not yet"."""
+
 
 def parse(source: Source, wish: Wish, kit: Kit, report: Reporter, receipt: AnyReceipt) -> ParseStatus:
     """Return the pages of a source: from the uid that was paid earlier where it is still good, else by a new parse.
@@ -39,6 +44,7 @@ def parse(source: Source, wish: Wish, kit: Kit, report: Reporter, receipt: AnyRe
     Raises:
         OutcomeUnknown: an earlier attempt may have been paid, and the wish does not say to risk paying again.
         TaskFailed: the service gave it up, now or, without `retry_failed`, earlier.
+        BudgetExceeded: it would have to be paid for, and the budget has too few pages left.
         Doc2XError: as the steps; a uid that was paid stays in the receipt.
     """
     parsing = Parsing(source, wish.parse, kit, report, receipt)
@@ -49,9 +55,17 @@ def parse(source: Source, wish: Wish, kit: Kit, report: Reporter, receipt: AnyRe
     return status
 
 
-def send(source: Source, options: ParseOptions, kit: Kit, report: Reporter, receipt: AnyReceipt) -> str:
-    """Upload a source and return its uid, without waiting for the parse."""
-    return Parsing(source, options, kit, report, receipt).send()
+def send(source: Source, wish: Wish, kit: Kit, report: Reporter, receipt: AnyReceipt, *, direct: bool = False) -> str:
+    """Upload a source and return its uid, without waiting for the parse; one that is known already is not sent again.
+
+    `direct` sends it in one step, where a uid is not known before. Raises as `parse`.
+    """
+    parsing = Parsing(source, wish.parse, kit, report, receipt, direct=direct)
+    uid = parsing.known_uid(wish)
+    if uid is None or not parsing.is_stored(uid):
+        uid = parsing.send()
+    receipt.submitted(uid)
+    return uid
 
 
 def ask_for(service: Service, *, picture: bool, translated: bool = False) -> Ask:
@@ -64,10 +78,19 @@ def ask_for(service: Service, *, picture: bool, translated: bool = False) -> Ask
 class Parsing:
     """The parse of one source under one receipt. `parse_timeout` runs from here."""
 
-    def __init__(self, source: Source, options: ParseOptions, kit: Kit, report: Reporter, receipt: AnyReceipt) -> None:
+    def __init__(
+        self,
+        source: Source,
+        options: ParseOptions,
+        kit: Kit,
+        report: Reporter,
+        receipt: AnyReceipt,
+        *,
+        direct: bool = False,
+    ) -> None:
         self._source = source
         self._options = options
-        self._presigned = None if source.is_picture else kit.service.presigned
+        self._presigned = None if source.is_picture or direct else kit.service.presigned
         translated = options.language is not None
         self._ask = ask_for(kit.service, picture=source.is_picture, translated=translated)
         self._pages = None if translated else source.pages or None
@@ -75,9 +98,27 @@ class Parsing:
         self._report = report
         self._receipt = receipt
         self._deadline = kit.clock.deadline(kit.settings.parse_timeout)
+        self._budgeted = False
 
     def resume(self, wish: Wish) -> ParseStatus | None:
         """Go on with what the receipt says; None where there is nothing that was paid and can still be used."""
+        row = self._receipt.row
+        uid = self.known_uid(wish)
+        if uid is None or row is None:
+            return None
+        self._report.uid = uid
+        if row.state == "uploading" and not self.is_stored(uid):
+            self._receipt.start_over("its bytes never arrived")
+            return None
+        log.info("%s: going on with uid %s (%s)", self._source.name, uid, row.state)
+        just_sent = row.state == "submitted" and not self._is_old(row)
+        return self._wait(uid, first=False, fresh=just_sent)
+
+    def known_uid(self, wish: Wish) -> str | None:
+        """Return the uid that was paid, or may have been; None where there is none that could be used.
+
+        Only the service tells that a uid is over its time: a clock that runs ahead must not cost a second parse.
+        """
         row = self._receipt.row
         if row is None or row.state in ("planned", "reserving"):
             return None
@@ -85,38 +126,45 @@ class Parsing:
             self._receipt.start_over("paid again on purpose")
             return None
         check_known(row, wish)
-        expires = row.expires_at()
-        if row.uid is None or row.state in ("unknown", "failed") or expires is None or expires <= self._kit.clock.now():
-            self._receipt.start_over("its uid can't be used any more")
+        if row.uid is None or row.state in ("unknown", "failed"):
+            self._receipt.start_over("tried again" if row.state == "failed" else "sent again on purpose")
             return None
-        self._report.uid = row.uid
-        if row.state == "uploading" and not self._is_stored(row.uid):
-            self._receipt.start_over("its bytes never arrived")
-            return None
-        log.info("%s: going on with uid %s (%s)", self._source.name, row.uid, row.state)
-        return self._wait(row.uid, fresh=False)
+        return row.uid
+
+    def _is_old(self, row: ParseRow) -> bool:
+        """Tell whether the service must have heard of a uid by now; those of a local server die with it."""
+        given = row.uid_at or 0.0
+        return self._kit.account == LOCAL or abs(self._kit.clock.now() - given) > HEARD_OF_WITHIN
 
     def begin(self) -> ParseStatus | None:
         """Take a slot, upload and wait; None where the service never began, so that a new uid is free of charge."""
         kit, receipt = self._kit, self._receipt
-        while not receipt.admit():
-            kit.check_stop()
-            kit.clock.sleep(LOOK_AGAIN)
-        kit.check_stop()
-        kit.budget.take(self._source.pages)
+        if not self._budgeted:
+            kit.budget.take(self._source.pages)
+            self._budgeted = True
         try:
+            kit.check_begin()
+            receipt.wait_for_slot(kit.check_begin)
+            kit.check_begin()
             uid = self.send()
+            receipt.submitted(uid)
+            self._report.uid = uid
+            self._report("parse", 0, 100)
+            return self._wait(uid, first=True, fresh=True)
         except Doc2XError as error:
-            unpaid = not isinstance(error, OutcomeUnknown)
-            if unpaid and receipt.row is not None and receipt.row.uid is None:
-                kit.budget.give_back(self._source.pages)
             if isinstance(error, RateLimit):
                 receipt.limit_met(error.code)
+            if self._is_unpaid(error):
+                kit.budget.give_back(self._source.pages)
+                self._budgeted = False
             raise
-        receipt.submitted(uid)
-        self._report.uid = uid
-        self._report("parse", 0, 100)
-        return self._wait(uid, fresh=True)
+
+    def _is_unpaid(self, error: Doc2XError) -> bool:
+        """Tell whether it is certain that nothing was paid."""
+        if isinstance(error, OutcomeUnknown | InputChanged):
+            return False
+        row = self._receipt.row
+        return self._report.uid is None if row is None else row.state in ("planned", "reserving")
 
     def send(self) -> str:
         """Upload the source and return its uid."""
@@ -132,6 +180,7 @@ class Parsing:
                 clock=kit.clock,
                 on_uid=self._note,
                 on_progress=self._sent,
+                on_limit=self._receipt.limit_met,
             )
         except NetworkError as error:
             if error.sent != "all":
@@ -142,9 +191,9 @@ class Parsing:
             raise
 
     def _note(self, uid: str) -> None:
-        self._report.uid = uid
-        self._kit.check_stop()
+        self._kit.check_begin()
         self._receipt.uploading(uid)
+        self._report.uid = uid
 
     def _check_sent(self, body: SourceBody, uid: str) -> None:
         """Raise `InputChanged` with the uid when what was sent, and paid, is not what was checked."""
@@ -158,13 +207,17 @@ class Parsing:
         self._kit.check_stop()
         self._report("upload", done, self._source.size)
 
-    def _is_stored(self, uid: str) -> bool:
-        way = self._presigned
-        return way is None or is_stored(way, uid, settings=self._kit.settings, clock=self._kit.clock)
+    def is_stored(self, uid: str) -> bool:
+        """Tell whether the service has the bytes of a uid; those of a run that was killed may still be on their way."""
+        way, row = self._presigned, self._receipt.row
+        at_once = row is not None and row.state != "uploading" and self._is_old(row)
+        within = 0.0 if at_once or self._kit.account == LOCAL else ARRIVES_WITHIN
+        return way is None or is_stored(way, uid, settings=self._kit.settings, clock=self._kit.clock, within=within)
 
-    def _wait(self, uid: str, *, fresh: bool) -> ParseStatus | None:
+    def _wait(self, uid: str, *, first: bool, fresh: bool) -> ParseStatus | None:
         """Wait for a uid; None where the service does not know it or never began with it, so that nothing is paid."""
         kit, source, receipt = self._kit, self._source, self._receipt
+        working = receipt.row is not None and receipt.row.working
         try:
             return wait(
                 self._ask,
@@ -175,9 +228,15 @@ class Parsing:
                 floor=kit.floor,
                 pages=self._pages,
                 fresh=fresh,
+                working=working,
+                on_working=receipt.working,
                 on_progress=lambda percent: self._report("parse", percent, 100),
                 on_limit=receipt.limit_met,
             )
+        except QuotaExceeded:
+            if receipt.row is not None and not receipt.row.working and self._presigned is not None:
+                receipt.start_over("no pages were left and it was not begun")
+            raise
         except RateLimit:
             if self._presigned is None or self._deadline.passed():
                 raise
@@ -189,7 +248,7 @@ class Parsing:
                 if error.code is not None:
                     receipt.failed(error)
                 raise
-            if fresh:
+            if first:
                 raise
             receipt.start_over("the service no longer knows its uid")
             return None
@@ -206,7 +265,7 @@ class Parsing:
             kit.clock, kit.clock.deadline(patience), patience=patience, retries=kit.settings.retries, network=False
         )
         while True:
-            kit.check_stop()
+            kit.check_begin()
             receipt.paying()
             with SourceBody(self._source, self._sent) as body:
                 try:
@@ -214,8 +273,9 @@ class Parsing:
                 except (OutcomeUnknown, ProtocolError) as error:
                     receipt.unknown(error)
                     raise
-                except Doc2XError:
-                    receipt.unpaid()
+                except (Doc2XError, Stopped) as error:
+                    if isinstance(error, Doc2XError) or body.tell() < len(body):
+                        receipt.unpaid()
                     raise
                 if uid is not None:
                     self._check_sent(body, uid)

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from doc2x_sdk.errors import InputChanged
-from doc2x_sdk.flow.kit import AnyReceipt, Kit, NoReceipt, Wish, canonical, where_of
+from doc2x_sdk.flow.kit import AnyReceipt, Kit, NoReceipt, Wish, canonical, path_text, where_of
 from doc2x_sdk.flow.publish import Publisher, digest_of
 from doc2x_sdk.flow.source import Source
 from doc2x_sdk.ledger.rows import ResultRow
@@ -21,12 +21,18 @@ class Results:
         self._source = source
         self._wish = wish
         self._kit = kit
-        self._options = canonical(asdict(wish.export))
         self._receipt: AnyReceipt = NoReceipt()
         self._formats: dict[Path, str] = {}
         self._digest = ""
         self.files: dict[str, Path] = {}
         self.skipped: list[str] = []
+
+    @property
+    def _where(self) -> str:
+        """What the input is called in the ledger; what is fetched by its uid keeps the name that it was sent under."""
+        if self._source.size == 0 and self._receipt.row is not None:
+            return self._receipt.row.source
+        return where_of(self._source)
 
     def todo(self, publisher: Publisher) -> list[str]:
         """Return the wanted formats that are not there; the others are left as they are and reported.
@@ -39,33 +45,46 @@ class Results:
             suffix = self._wish.plan.suffix_of(name)
             self.files[name] = publisher.target(suffix)
             self._formats[self.files[name]] = name
-            if not publisher.is_taken(suffix):
+            if not publisher.is_taken(suffix) or not self._is_result(self.files[name], name):
                 missing.append(name)
-                continue
-            self.skipped.append(name)
-            self._check_same_content(self.files[name], name)
+            else:
+                self.skipped.append(name)
         return missing
 
-    def _check_same_content(self, target: Path, name: str) -> None:
-        """Raise when the ledger knows that the file came from other bytes of the same input."""
+    def _is_result(self, target: Path, name: str) -> bool:
+        """Tell whether a file is there to stay; false for what a run left that was stopped as it claimed the name.
+
+        Raises `InputChanged` when the ledger knows that it came from other bytes of the same input.
+        """
         if self._kit.ledger is None or self._wish.out is None:
-            return
-        known = self._kit.ledger.target_of(str(target.absolute()), name)
+            return True
+        known = self._kit.ledger.target_of(path_text(target), name)
         if known is None:
-            return
-        if known.state == "publishing" and known.sha256 == digest_of(target):
-            self._kit.ledger.finish(known)
-        if known.source == where_of(self._source) and known.source_sha256 != self._source.sha256:
+            return True
+        regular = target.is_file() and not target.is_symlink()
+        if known.state == "publishing" and regular:
+            if known.sha256 == digest_of(target):
+                self._kit.ledger.finish(known)
+            elif target.stat().st_size == 0:  # the claim of a file system without hard links, see `disk.place`
+                target.unlink()
+                return False
+        if known.source == self._where and known.source_sha256 != self._source.sha256:
             raise InputChanged(
                 f"{target} was made of an earlier content of this file",
                 advice="Use --overwrite to replace it, or another name or folder.",
             )
+        return True
 
     def begin(self, receipt: AnyReceipt, todo: list[str]) -> None:
         """Write down what is wanted under a receipt, so that it can be fetched after any stop."""
         self._receipt = receipt
         for name in todo:
             self._tell(name, "wanted", wait=False)
+
+    def exporting(self, name: str) -> None:
+        """Write down that a format is about to be made."""
+        if name in self.files:
+            self._tell(name, "exporting", wait=False)
 
     def before_place(self, target: Path, digest: str) -> None:
         """Write down, on the disk, what is about to get its final name."""
@@ -87,6 +106,9 @@ class Results:
         del self.files[name]
 
     def _tell(self, name: str, state: str, *, wait: bool, sha256: str | None = None, reason: str | None = None) -> None:
-        if self._wish.out is not None:
-            target = str(self.files[name].absolute())
-            self._receipt.result(ResultRow(name, self._options, target, state, sha256, reason), wait=wait)
+        if self._wish.out is None:
+            return
+        options = asdict(self._wish.export) | {"exporter": self._wish.plan.options.get(name) or None}
+        target = path_text(self.files[name])
+        row = ResultRow(name, canonical(options), target, self._where, state, sha256, reason)
+        self._receipt.result(row, wait=wait)

@@ -101,6 +101,7 @@ def upload(
     clock: Clock,
     on_uid: Callable[[str], None] | None = None,
     on_progress: Callable[[int], None] | None = None,
+    on_limit: Callable[[str | None], None] | None = None,
 ) -> str:
     """Send a PDF and return its uid, once the service has the bytes.
 
@@ -112,6 +113,7 @@ def upload(
         clock: time and chance.
         on_uid: called with each uid before its bytes are sent: the moment to write it down.
         on_progress: called with the bytes handed over so far.
+        on_limit: called with the code, where there is one, when the service is too full to give a uid.
 
     Raises:
         InputChanged: the file is no longer the one that was checked; the uid of the attempt is in the error.
@@ -119,7 +121,7 @@ def upload(
         Doc2XError: as the service's methods.
     """
     for attempt in range(NEW_LINKS + 1):
-        slot = reserve(service, options, settings=settings, clock=clock)
+        slot = reserve(service, options, settings=settings, clock=clock, on_limit=on_limit)
         log.info("%s: uid %s", source.name, slot.uid)
         if on_uid is not None:
             on_uid(slot.uid)
@@ -137,10 +139,18 @@ def upload(
     raise AssertionError("the loop returns or raises")
 
 
-def reserve(service: Presigned, options: ParseOptions, *, settings: Settings, clock: Clock) -> UploadSlot:
+def reserve(
+    service: Presigned,
+    options: ParseOptions,
+    *,
+    settings: Settings,
+    clock: Clock,
+    on_limit: Callable[[str | None], None] | None = None,
+) -> UploadSlot:
     """Get an upload slot; a full service is asked again for `patience` seconds."""
     patience = settings.patience
     asking = Forgiving(clock, clock.deadline(patience), patience=patience, retries=settings.retries, network=False)
+    asking.on_limit = on_limit
     while True:
         slot = asking.ask(lambda: service.preupload(options))
         if slot is not None:
@@ -168,13 +178,13 @@ def send(service: Presigned, slot: UploadSlot, body: SourceBody, *, settings: Se
             return
 
 
-def is_stored(service: Presigned, uid: str, *, settings: Settings, clock: Clock) -> bool:
+def is_stored(service: Presigned, uid: str, *, settings: Settings, clock: Clock, within: float = STORED_WITHIN) -> bool:
     """Tell whether the service has the bytes of a uid.
 
-    Any word about the parse says yes; "not found" for 10 s says no. While nothing is said the answer is yes, too: the
-    wait that follows finds out, and nothing is sent twice on a guess.
+    Any word about the parse says yes; "not found" for `within` seconds says no. While nothing is said the answer is
+    yes, too: the wait that follows finds out, and nothing is sent twice on a guess.
     """
-    not_found_for, silent_for = clock.deadline(STORED_WITHIN), clock.deadline(settings.patience)
+    not_found_for, silent_for = None, clock.deadline(settings.patience)
     pace = GrowingPace(clock, first=0.5)
     while not silent_for.passed():
         try:
@@ -185,6 +195,7 @@ def is_stored(service: Presigned, uid: str, *, settings: Settings, clock: Clock)
             log.debug("uid %s: no word about the upload: %s", uid, error)
         except Doc2XError as error:
             if error.code == NOT_FOUND:
+                not_found_for = not_found_for or clock.deadline(within)
                 if not_found_for.passed():
                     return False
             elif error.code is not None:

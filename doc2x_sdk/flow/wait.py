@@ -43,6 +43,8 @@ def wait(
     floor: float,
     pages: int | None = None,
     fresh: bool = False,
+    working: bool = False,
+    on_working: Callable[[], None] | None = None,
     on_progress: Callable[[int], None] | None = None,
     on_limit: Callable[[str | None], None] | None = None,
 ) -> ParseStatus:
@@ -57,6 +59,8 @@ def wait(
         floor: shortest pause between two looks, in seconds.
         pages: what the document has, where it is known; the result must have as many.
         fresh: the upload has just ended, so the service may not know the uid yet.
+        working: the service was seen at work on it before.
+        on_working: called when it first is.
         on_progress: called with a percentage that never falls.
         on_limit: called with the code when the service is too full to begin with the uid.
 
@@ -70,7 +74,7 @@ def wait(
     fast = floor < FAST
     pace = ParsePace(clock, pages or 1, floor=floor, start=0.1 if fast else 0.5, per_page=0.02 if fast else 0.15)
     polls = Forgiving(clock, deadline, patience=settings.patience, retries=settings.retries, fresh=fresh)
-    polls.on_limit = on_limit
+    polls.on_limit, polls.working = on_limit, working
     shown, word = 0, "not asked yet"
     if fresh:
         polls.sleep(pace.first_pause())
@@ -85,7 +89,8 @@ def wait(
             return check_complete(status, pages)
         if status.state == "failed":
             raise failed_parse(status)
-        polls.working = polls.working or status.state == "processing"
+        if status.state == "processing":
+            note_working(polls, on_working)
         if status.state not in ("processing", word):
             log.warning(
                 "uid %s: the service says %.60r, which this version does not know; waiting on", uid, status.state
@@ -95,6 +100,13 @@ def wait(
             on_progress(shown)
         polls.sleep(pace.pause(min(shown, 99)))
     raise WaitTimeout(f"The parse had not ended in time; the last word was {word[:60]!r} at {shown} %", uid=uid)
+
+
+def note_working(polls: Forgiving, on_working: Callable[[], None] | None) -> None:
+    """Remember that the service is at work on the uid, so that a limit code is no more than a throttled answer."""
+    if not polls.working and on_working is not None:
+        on_working()
+    polls.working = True
 
 
 def check_complete(status: ParseStatus, pages: int | None) -> ParseStatus:

@@ -1,7 +1,7 @@
 """How many parses and pages may be in flight: one limit an account, shared by all processes through the ledger.
 
 It starts modest and grows quickly until the service first says that it is full; from then on it grows by one a round
-and is halved each time (additive increase, multiplicative decrease).
+and is halved each time (additive increase, multiplicative decrease). What was learned stays for the next run.
 """
 
 from __future__ import annotations
@@ -11,17 +11,25 @@ from collections.abc import Callable
 
 from doc2x_sdk.ledger.rows import ParseRow
 
-__all__ = ["admit", "grow", "halve"]
+__all__ = ["admit", "grow", "halve", "limits"]
 
 TASKS_FIRST = 10.0
 PAGES_FIRST = 500.0
 TASKS_MOST = 1000.0
+PAGES_MOST = 100_000.0
 PAGES_A_TASK = PAGES_FIRST / TASKS_FIRST
+PAGES_LEAST = PAGES_A_TASK / 2
+PAGES_STEP = 5.0  # pages that a round adds at least, once a limit was met
 ORPHAN_SECONDS = 15 * 60.0
 """A parse whose owner died may still run at the service, which ends every parse after 15 minutes."""
 SAME_EVENT = 2.0  # seconds in which several refusals count as one
+FORGOTTEN = 3600.0  # seconds after which a limit that was met no longer slows the growth
+WAITED_LONG = 5.0  # seconds after which others let a parse go first
+WAITED_TOO_LONG = 65.0  # a process that was suspended while it waited does not hold up the others for ever
 PAGES_CODE = "parse_concurrency_limit"
 IN_FLIGHT = "('reserving', 'uploading', 'submitted')"
+
+Alive = Callable[[str], bool]
 
 
 def limits(connection: sqlite3.Connection, account: str) -> sqlite3.Row:
@@ -35,56 +43,74 @@ def limits(connection: sqlite3.Connection, account: str) -> sqlite3.Row:
 
 
 def in_flight(
-    connection: sqlite3.Connection, row: ParseRow, is_alive: Callable[[str], bool], now: float
+    connection: sqlite3.Connection, account: str, is_alive: Alive, now: float, *, but: int = -1
 ) -> tuple[int, int]:
-    """Count the other tasks and pages in flight; those of dead owners while the service may still be at them."""
+    """Count the tasks and pages in flight, but for one row; those of dead owners while the service may be at them."""
     found = connection.execute(
-        f"SELECT owner, uid_at, state, COUNT(*), SUM(pages) FROM parse WHERE account = ? AND id != ? "  # noqa: S608
-        f"AND state IN {IN_FLIGHT} GROUP BY owner, state, CASE WHEN uid_at > ? THEN 1 ELSE 0 END",
-        (row.account, row.id, now - ORPHAN_SECONDS),
+        f"SELECT owner, COUNT(*), SUM(pages), "  # noqa: S608 - fixed words
+        f"state != 'reserving' AND uid_at IS NOT NULL AND ABS(uid_at - :now) < {ORPHAN_SECONDS} AS recent "
+        f"FROM parse WHERE account = :account AND id != :but AND state IN {IN_FLIGHT} GROUP BY owner, recent",
+        {"account": account, "but": but, "now": now},
     ).fetchall()
     tasks = pages = 0
-    for owner, uid_at, state, count, sum_pages in found:
-        alive = bool(owner) and is_alive(owner)
-        orphan = state != "reserving" and uid_at is not None and uid_at > now - ORPHAN_SECONDS
-        if alive or orphan:
+    for owner, count, sum_pages, recent in found:
+        if recent or (owner and is_alive(owner)):
             tasks += count
             pages += sum_pages
     return tasks, pages
 
 
-def admit(row: ParseRow, is_alive: Callable[[str], bool], now: float) -> Callable[[sqlite3.Connection], bool]:
-    """Return the write that moves a parse to `reserving` when there is room; a first one always has it."""
+def admit(row: ParseRow, is_alive: Alive, now: float) -> Callable[[sqlite3.Connection], bool]:
+    """Return the write that moves a parse to `reserving` when there is room; a first one always has it.
+
+    One that waited for long goes before those that came later, so that small documents don't starve a large one.
+    """
 
     def write(connection: sqlite3.Connection) -> bool:
         limit = limits(connection, row.account)
-        tasks, pages = in_flight(connection, row, is_alive, now)
-        if tasks and (tasks + 1 > limit["tasks"] or pages + row.pages > limit["pages"]):
+        tasks, pages = in_flight(connection, row.account, is_alive, now, but=row.id)
+        full = tasks and (tasks + 1 > limit["tasks"] or pages + row.pages > limit["pages"])
+        if full or let_first(connection, row, is_alive, now):
+            connection.execute(
+                "UPDATE parse SET waits_at = :now WHERE id = :id AND (waits_at IS NULL OR waits_at < :stale)",
+                {"now": now, "id": row.id, "stale": now - WAITED_TOO_LONG},
+            )
             return False
         connection.execute(
-            "UPDATE parse SET state = 'reserving', attempts = attempts + 1, changed_at = ? WHERE id = ?", (now, row.id)
+            "UPDATE parse SET state = 'reserving', attempts = attempts + 1, working = 0, waits_at = NULL, "
+            "changed_at = ? WHERE id = ?",
+            (now, row.id),
         )
         return True
 
     return write
 
 
-def halve(account: str, code: str | None, now: float) -> Callable[[sqlite3.Connection], None]:
+def let_first(connection: sqlite3.Connection, row: ParseRow, is_alive: Alive, now: float) -> bool:
+    """Tell whether another parse has waited for long, and longer than this one."""
+    mine = connection.execute("SELECT waits_at FROM parse WHERE id = ?", (row.id,)).fetchone()
+    since = now if mine is None or mine[0] is None else mine[0]
+    elder = connection.execute(
+        "SELECT owner FROM parse WHERE account = ? AND id != ? AND waits_at < ? AND waits_at > ? "
+        "AND state = 'planned' AND owner IS NOT NULL ORDER BY waits_at LIMIT 1",
+        (row.account, row.id, min(since, now - WAITED_LONG), now - WAITED_TOO_LONG),
+    ).fetchone()
+    return elder is not None and is_alive(elder[0])
+
+
+def halve(account: str, code: str | None, is_alive: Alive, now: float) -> Callable[[sqlite3.Connection], None]:
     """Return the write that halves the limit that was met: pages by its code, tasks otherwise."""
 
     def write(connection: sqlite3.Connection) -> None:
         limit = limits(connection, account)
-        if now - limit["met_at"] < SAME_EVENT:
+        if abs(now - limit["met_at"]) < SAME_EVENT:
             return
-        found = connection.execute(
-            f"SELECT COUNT(*), COALESCE(SUM(pages), 0) FROM parse WHERE account = ? AND state IN {IN_FLIGHT}",  # noqa: S608
-            (account,),
-        ).fetchone()
+        in_tasks, in_pages = in_flight(connection, account, is_alive, now)
         tasks, pages = limit["tasks"], limit["pages"]
         if code == PAGES_CODE:
-            pages = max(PAGES_A_TASK / 2, min(pages, found[1]) / 2)
+            pages = max(PAGES_LEAST, min(pages, in_pages) / 2)
         else:
-            tasks = max(1.0, min(tasks, found[0]) / 2)
+            tasks = max(1.0, min(tasks, in_tasks) / 2)
         connection.execute(
             "UPDATE pace SET tasks = ?, pages = ?, met = met + 1, met_at = ? WHERE account = ?",
             (tasks, pages, now, account),
@@ -93,15 +119,22 @@ def halve(account: str, code: str | None, now: float) -> Callable[[sqlite3.Conne
     return write
 
 
-def grow(account: str) -> Callable[[sqlite3.Connection], None]:
-    """Return the write that makes room after a parse went through: one more task each until a limit is first met."""
+def grow(row: ParseRow, is_alive: Alive, now: float) -> Callable[[sqlite3.Connection], None]:
+    """Return the write that makes room after a parse went through, where at least half of the room is in use.
+
+    Until a limit is met each parse adds one task, so that a round doubles them; from then on a round adds one.
+    """
 
     def write(connection: sqlite3.Connection) -> None:
-        limit = limits(connection, account)
-        step = 1.0 if limit["met"] == 0 else 1.0 / limit["tasks"]
-        connection.execute(
-            "UPDATE pace SET tasks = ?, pages = ? WHERE account = ?",
-            (min(TASKS_MOST, limit["tasks"] + step), limit["pages"] + step * PAGES_A_TASK, account),
-        )
+        limit = limits(connection, row.account)
+        others = in_flight(connection, row.account, is_alive, now, but=row.id)
+        slow = limit["met"] and abs(now - limit["met_at"]) < FORGOTTEN
+        tasks, pages = limit["tasks"], limit["pages"]
+        if 2 * (others[0] + 1) >= tasks:
+            tasks = min(TASKS_MOST, tasks + (1.0 / tasks if slow else 1.0))
+        if 2 * (others[1] + row.pages) >= pages or 2 * (others[0] + 1) >= limit["tasks"]:
+            a_round = min(1.0, row.pages / pages)
+            pages = min(PAGES_MOST, pages + (a_round * max(PAGES_STEP, 0.05 * pages) if slow else PAGES_A_TASK))
+        connection.execute("UPDATE pace SET tasks = ?, pages = ? WHERE account = ?", (tasks, pages, row.account))
 
     return write

@@ -8,11 +8,22 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from doc2x_sdk.errors import LedgerError
+from doc2x_sdk.ledger.files import open_reader
 
-__all__ = ["RESULT_SECONDS", "ParseKey", "ParseRow", "ResultRow", "TargetRow", "parse_row", "read_jobs", "read_results"]
+__all__ = [
+    "RESULT_SECONDS",
+    "ParseKey",
+    "ParseRow",
+    "ResultRow",
+    "TargetRow",
+    "export_jobs",
+    "parse_row",
+    "read_jobs",
+    "read_results",
+]
 
 RESULT_SECONDS = 24 * 3600.0
 """How long the service keeps a result (Doc2X API v2, codes)."""
@@ -29,11 +40,16 @@ class ParseKey:
 
 @dataclass(frozen=True, slots=True)
 class ResultRow:
-    """One format of one parse and where it goes. States: wanted, exporting, publishing, done, failed."""
+    """One format of one parse and where it goes. States: wanted, exporting, publishing, done, failed.
+
+    `options` are those of the export and, below `exporter`, of the format's own exporter, as canonical JSON. `source`
+    is the input that it was wanted of.
+    """
 
     format: str
     options: str
     target: str
+    source: str
     state: str
     sha256: str | None = None
     reason: str | None = None
@@ -55,7 +71,8 @@ class ParseRow:
     """One parse. States: planned, reserving, uploading, submitted, parsed, failed, unknown.
 
     `id` grows in the order of the first sight. `uid_at` is when the uid was given, in seconds since 1970. `history`
-    holds the uids before it, none of which was paid as far as the service told.
+    holds the uids before it: of uploads that never arrived, of parses that failed, or paid again on purpose. `working`
+    tells whether the service was seen at work on the uid. `waits_at` is since when it waits for a slot.
     """
 
     id: int
@@ -73,7 +90,9 @@ class ParseRow:
     reason: str | None
     code: str | None
     trace_id: str | None
+    working: bool
     owner: str | None
+    waits_at: float | None
     created_at: float
     changed_at: float
     results: tuple[ResultRow, ...] = field(default=())
@@ -91,23 +110,41 @@ def parse_row(row: sqlite3.Row, results: tuple[ResultRow, ...] = ()) -> ParseRow
     """Read a row of the table."""
     values = {name: row[name] for name in row.keys()}  # noqa: SIM118 - a Row iterates over its values
     values["history"] = tuple(json.loads(values["history"]))
+    values["working"] = bool(values["working"])
     return ParseRow(**values, results=results)
 
 
 def read_results(connection: sqlite3.Connection, parse: int) -> tuple[ResultRow, ...]:
     """Read the results of a parse, in the order in which they were wanted."""
     rows = connection.execute(
-        "SELECT format, options, target, state, sha256, reason FROM result WHERE parse = ? ORDER BY id", (parse,)
+        "SELECT format, options, target, source, state, sha256, reason FROM result WHERE parse = ? ORDER BY id",
+        (parse,),
     )
     return tuple(ResultRow(*row) for row in rows)
 
 
 def read_jobs(
-    path: Path, *, states: tuple[str, ...] = (), uid: str | None = None, account: str | None = None
+    path: Path,
+    *,
+    states: tuple[str, ...] = (),
+    uid: str | None = None,
+    account: str | None = None,
+    source: str | None = None,
+    unfinished: bool = False,
+    newest_first: bool = False,
 ) -> Iterator[ParseRow]:
-    """Yield the parses of a ledger with their results, oldest first, without writing to it.
+    """Yield the parses of a ledger with their results, in the order of their first sight, without writing to it.
 
-    Raises `LedgerError` when the file can't be read; a missing one has no rows.
+    Args:
+        path: the ledger; a missing one has no rows.
+        states: only parses in these states.
+        uid: only the parse that has, or once had, this uid.
+        account: only this account's.
+        source: only inputs whose path holds this text.
+        unfinished: only parses whose state is not an end, or with a result that is not done.
+        newest_first: the other way round.
+
+    Raises `LedgerError` when the file can't be read.
     """
     if not path.exists():
         return
@@ -115,15 +152,33 @@ def read_jobs(
     if states:
         where.append(f"state IN ({', '.join('?' * len(states))})")
         values += states
-    for column, value in (("uid", uid), ("account", account)):
-        if value is not None:
-            where.append(f"{column} = ?")
-            values.append(value)
+    if uid is not None:
+        where.append("(uid = ? OR EXISTS (SELECT 1 FROM json_each(history) WHERE value = ?))")
+        values += [uid, uid]
+    if account is not None:
+        where.append("account = ?")
+        values.append(account)
+    if source is not None:
+        where.append("INSTR(source, ?) > 0")
+        values.append(source)
+    if unfinished:
+        where.append(
+            "(state NOT IN ('parsed', 'failed') OR EXISTS "
+            "(SELECT 1 FROM result WHERE result.parse = parse.id AND result.state != 'done'))"
+        )
+    order = "DESC" if newest_first else "ASC"
+    query = f"SELECT * FROM parse WHERE {' AND '.join(where)} ORDER BY id {order}"  # noqa: S608 - fixed column names
     try:
-        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=30.0)) as connection:
-            connection.row_factory = sqlite3.Row
-            query = f"SELECT * FROM parse WHERE {' AND '.join(where)} ORDER BY id"  # noqa: S608 - fixed column names
+        with closing(open_reader(path)) as connection:
             for row in connection.execute(query, values):
                 yield parse_row(row, read_results(connection, row["id"]))
     except sqlite3.Error as error:
         raise LedgerError(f"The ledger {path} can't be read: {error}") from error
+
+
+def export_jobs(path: Path, out: TextIO, **filters: Any) -> int:
+    """Write parses as JSON Lines, one with its results a line, and return how many. Filters as for `read_jobs`."""
+    count = 0
+    for count, row in enumerate(read_jobs(path, **filters), 1):  # noqa: B007 - the count is the result
+        out.write(json.dumps(row.as_dict(), ensure_ascii=False, sort_keys=True) + "\n")
+    return count

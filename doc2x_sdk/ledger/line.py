@@ -1,0 +1,85 @@
+"""How the threads of one process wait for each other: for a claim, and in line for a slot."""
+
+from __future__ import annotations
+
+import threading
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from doc2x_sdk.ledger.rows import ParseKey
+
+__all__ = ["LOOK_AGAIN", "Claims", "Line"]
+
+LOOK_AGAIN = 0.25
+"""Seconds between two looks at what another process holds; within this process a wait ends with its reason."""
+
+Check = Callable[[], None]
+
+
+class Claims:
+    """The parses that threads of this process hold."""
+
+    def __init__(self) -> None:
+        self._held: set[ParseKey] = set()
+        self._changed = threading.Condition()
+
+    @contextmanager
+    def held(self, key: ParseKey, check: Check) -> Iterator[None]:
+        """Hold a key; waits while another thread does, and calls `check` meanwhile."""
+        with self._changed:
+            while key in self._held:
+                check()
+                self._changed.wait(LOOK_AGAIN)
+            self._held.add(key)
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._held.discard(key)
+                self._changed.notify_all()
+
+    def pause(self) -> None:
+        """Wait before the next look at what another process holds."""
+        with self._changed:
+            self._changed.wait(LOOK_AGAIN)
+
+
+class Line:
+    """Threads that wait for a slot of an account, first come, first served; only the first one asks the ledger."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[str, deque[object]] = defaultdict(deque)
+        self._changed = threading.Condition()
+        self.count = 0
+        """Grows whenever a slot may have become free."""
+
+    @contextmanager
+    def first(self, account: str, check: Check) -> Iterator[None]:
+        """Stand in line and go on as its first; the next one is let on at the end."""
+        ticket = object()
+        with self._changed:
+            line = self._waiting[account]
+            line.append(ticket)
+        try:
+            with self._changed:
+                while line[0] is not ticket:
+                    check()
+                    self._changed.wait(LOOK_AGAIN)
+            yield
+        finally:
+            with self._changed:
+                line.remove(ticket)
+                self._changed.notify_all()
+
+    def freed(self) -> None:
+        """Note that a slot may have become free."""
+        with self._changed:
+            self.count += 1
+            self._changed.notify_all()
+
+    def wait(self, seen: int) -> int:
+        """Wait until `count` is no longer `seen`, or it is time to look at what other processes freed."""
+        with self._changed:
+            self._changed.wait_for(lambda: self.count != seen, LOOK_AGAIN)
+            return self.count

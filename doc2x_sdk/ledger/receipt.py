@@ -1,0 +1,120 @@
+"""A receipt: one parse in one thread's hands. Each method is one step of the protocol."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from doc2x_sdk.errors import Doc2XError
+from doc2x_sdk.ledger.rows import ParseRow, ResultRow
+
+if TYPE_CHECKING:
+    from doc2x_sdk.ledger.ledger import Ledger
+
+__all__ = ["Receipt"]
+
+
+class Receipt:
+    """A parse that this thread holds. The methods that say so wait for the disk; `row` is what was last written."""
+
+    def __init__(self, ledger: Ledger, row: ParseRow) -> None:
+        self._ledger = ledger
+        self._admitted = False
+        self._full: set[str | None] = set()
+        self.row = row
+
+    def _set(self, **assignments: object) -> Future[None]:
+        changed = self._ledger.change(self.row.id, dict(assignments))
+        values = dict(assignments)
+        if "history" in values:
+            values["history"] = tuple(json.loads(str(values["history"])))
+        self.row = replace(self.row, **values)  # type: ignore[arg-type] # the columns are the fields
+        return changed
+
+    def _history(self, uid: str | None) -> str:
+        """Return the history once the row has this uid."""
+        old = [self.row.uid] if self.row.uid and self.row.uid != uid else []
+        return json.dumps([*self.row.history, *old])
+
+    def start_over(self, reason: str) -> None:
+        """Move the uid to the history: the service has nothing of it, or the user pays again on purpose."""
+        self._set(state="planned", uid=None, uid_at=None, working=False, reason=reason, history=self._history(None))
+
+    def wait_for_slot(self, check: Callable[[], None]) -> None:
+        """Take a slot and move to `reserving`, on the disk; `check` is called during the wait, and may raise."""
+        self._ledger.wait_for_slot(self.row, check)
+        self._admitted = True
+        self.row = replace(self.row, state="reserving", attempts=self.row.attempts + 1, working=False)
+
+    def uploading(self, uid: str) -> None:
+        """Note the uid, on the disk before its bytes are sent."""
+        now = self._ledger.clock.now()
+        self._set(
+            state="uploading", uid=uid, uid_at=now, history=self._history(uid), working=False, reason=None
+        ).result()
+
+    def paying(self) -> None:
+        """Note, on the disk, that a paid step without a uid is about to be sent: a crash now is an unknown outcome."""
+        self._set(
+            state="unknown",
+            uid=None,
+            uid_at=None,
+            working=False,
+            history=self._history(None),
+            reason="it was sent, and no answer was written down",
+        ).result()
+
+    def submitted(self, uid: str) -> None:
+        """Note that the service has the bytes; on the disk where the uid was not written down before."""
+        if self.row.uid == uid and self.row.state in ("submitted", "parsed"):
+            return
+        known = self.row.uid == uid
+        changed = self._set(
+            state="submitted",
+            uid=uid,
+            uid_at=self.row.uid_at if known else self._ledger.clock.now(),
+            history=self._history(uid),
+            reason=None,
+            code=None,
+        )
+        if not known:
+            changed.result()
+
+    def working(self) -> None:
+        """Note that the service was seen at work on the uid: it is paid, whatever a later answer says."""
+        if not self.row.working:
+            self._set(working=True)
+
+    def parsed(self, pages: int) -> None:
+        """Note that the pages are there."""
+        self._set(state="parsed", pages=pages, working=True, reason=None, code=None)
+        if self._admitted:
+            self._admitted = False
+            self._ledger.limit_held(self.row)
+
+    def failed(self, error: Doc2XError) -> None:
+        """Note that the service gave the document up."""
+        self._set(state="failed", reason=error.message, code=error.code, trace_id=error.trace_id)
+
+    def unknown(self, error: Doc2XError) -> None:
+        """Note, on the disk, that nobody can tell whether it was paid."""
+        self._set(state="unknown", reason=error.message, code=error.code, trace_id=error.trace_id).result()
+
+    def unpaid(self) -> None:
+        """Note that a paid step was refused whole: nothing was paid."""
+        self._set(state="planned", reason=None)
+
+    def limit_met(self, code: str | None) -> None:
+        """Note that the service was full; of one uid it counts once."""
+        if self.row.uid not in self._full:
+            self._full.add(self.row.uid)
+            self._ledger.limit_met(self.row, code)
+
+    def result(self, result: ResultRow, *, wait: bool) -> None:
+        """Note a format's state; with `wait`, on the disk."""
+        done = self._ledger.record(self.row.id, result)
+        if wait:
+            done.result()
