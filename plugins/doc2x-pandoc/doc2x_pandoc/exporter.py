@@ -7,6 +7,7 @@ import re
 import tempfile
 import uuid
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ COMMON = (
 CSS = Option("css", Path, (), "a style sheet", multiple=True)
 OWN: Mapping[str, tuple[Option, ...]] = {
     "html": (CSS,),
-    "epub": (CSS, Option("cover", Path, None, "the cover's picture")),
+    "epub": (CSS,),
     "office": (Option("reference-doc", Path, None, "a document whose styles are used"),),
     "text": (),
 }
@@ -34,7 +35,7 @@ CHINESE = re.compile(r"[\u3400-\u9fff]")
 MATHML = ("html", "epub")
 TITLED = ("epub", "docbook", "fb2", "jats", "opml", "tei")
 HTML_IN_TEXT = ("commonmark", "gfm", "ipynb", "markdown")  # tables with merged cells stay HTML there
-NUMBERED = ("html", "epub", "office")
+WITHOUT_TAG = ("epub", "html", "odt", "opendocument", "pptx", "typst")  # their formulas know no \tag
 HEADING = re.compile(r"<h1\b[^>]*>(.*?)</h1>", re.DOTALL)
 TAG = re.compile(r"\\tag(\*?)\s*\{([^{}]*)\}")
 NO_MATHML = ("epub2", "html4", "s5", "slideous", "slidy")  # XHTML 1, which has none
@@ -64,9 +65,7 @@ class Pandoc:
         """
         text = bundle.main.read_text(encoding="utf-8", errors="replace")
         page, images = without_foreign_links(pandoc.markdown_to_html(text), bundle)
-        if (
-            self._form.kind in NUMBERED
-        ):  # MathML and its like know no \\tag, so the number becomes a part of the formula
+        if self._form.kind == "html" or self.name.startswith(WITHOUT_TAG):
             page = TAG.sub(lambda tag: rf"\qquad\text{{{tag[2] if tag[1] else f'({tag[2]})'}}}", page)
         target = out / f"document{self.suffix}"
         with tempfile.TemporaryDirectory(prefix="doc2x-pandoc-") as folder:
@@ -86,11 +85,8 @@ class Pandoc:
             flags += ["--toc", f"--toc-depth={options['toc-depth']}"]
         if options["number-sections"]:
             flags.append("--number-sections")
-        if form.kind == "html" and options["css"]:
+        if form.kind in ("html", "epub") and options["css"]:
             flags.append(f"--include-in-header={style(options['css'], folder)}")
-        if form.kind == "epub":
-            flags += [f"--css={path}" for path in options["css"]]
-            flags += [f"--epub-cover-image={options['cover']}"] if options["cover"] else []
         if form.kind == "office" and options["reference-doc"]:
             flags.append(f"--reference-doc={options['reference-doc']}")
         return flags
@@ -103,6 +99,8 @@ class Pandoc:
         }
         if self._form.kind == "html" or self.name.startswith(TITLED):
             values["pagetitle" if self._form.kind == "html" else "title"] = title_of(page, bundle)
+        if self._form.kind == "epub":
+            values["date"] = datetime.now(UTC).date().isoformat()
         for each in given:
             key, equals, value = each.partition("=")
             if not equals or not re.fullmatch(r"[A-Za-z][\w-]*", key):
@@ -114,10 +112,10 @@ class Pandoc:
 
 
 def style(sheets: tuple[Path, ...], folder: Path) -> Path:
-    """Write style sheets as a piece of a page's head, so that the page stays one file."""
-    text = "\n".join(path.read_text(encoding="utf-8") for path in sheets).replace("</", "<\\/")
+    """Write style sheets as a piece of a page's head: it stays one file, and pandoc in its sandbox reads no CSS."""
+    text = "\n".join(path.read_text(encoding="utf-8") for path in sheets).replace("</", "<\\/").replace("]]>", "]] >")
     target = folder / "style.html"
-    target.write_text(f"<style>\n{text}\n</style>\n", encoding="utf-8")
+    target.write_text(f"<style>/*<![CDATA[*/\n{text}\n/*]]>*/</style>\n", encoding="utf-8")
     return target
 
 
