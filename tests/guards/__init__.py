@@ -24,6 +24,7 @@ class Guard:
         text: the guard as it stands there, exactly once.
         without: what stands there when the guard is gone.
         case: a part of the wanted case's id, as for `pytest -k`.
+        hangs: without the guard the test waits for ever; only then does a run that takes too long count as failing.
         more: further pairs of text and replacement in the same file, where two guards do one job.
     """
 
@@ -34,3 +35,4 @@ class Guard:
     without: str
     case: str = ""
     more: tuple[tuple[str, str], ...] = ()
+    hangs: bool = False
