@@ -1,5 +1,6 @@
 """Tables that come from the code, so that they can't drift: settings, errors with their exit codes, native formats."""
 
+import re
 from dataclasses import MISSING, fields
 from typing import Any, ClassVar
 
@@ -15,7 +16,7 @@ from doc2x_sdk.config import Settings
 
 
 def cell(value: object) -> str:
-    """One cell of a table in reStructuredText."""
+    """One cell of a table in Markdown, which the pages are written in."""
     return " ".join(str(value).split()).replace("|", "\\|")
 
 
@@ -29,19 +30,18 @@ def shown(value: object) -> str:
 
 
 class Table(SphinxDirective):
-    """A list-table of rows that a subclass gives."""
+    """A table of rows that a subclass gives."""
 
     header: ClassVar[tuple[str, ...]] = ()
 
     def rows(self) -> list[tuple[str, ...]]:
-        """The rows, in reStructuredText."""
+        """The rows, in Markdown."""
         raise NotImplementedError
 
     def run(self) -> list[nodes.Node]:
         """Render the rows."""
-        lines = [".. list-table::", "   :header-rows: 1", "   :class: facts", ""]
-        for row in (self.header, *self.rows()):
-            lines += [f"   {'* -' if at == 0 else '  -'} {cell(value)}" for at, value in enumerate(row)]
+        lines = [f"| {' | '.join(map(cell, row))} |" for row in (self.header, *self.rows())]
+        lines.insert(1, f"|{'---|' * len(self.header)}")
         inside: Any = nodes.container()
         self.state.nested_parse(StringList(lines, "facts"), self.content_offset, inside)
         children: list[nodes.Node] = inside.children
@@ -49,15 +49,12 @@ class Table(SphinxDirective):
 
 
 class SettingsTable(Table):
-    """Each setting with its default, its variable and its meaning."""
+    """Each setting with its meaning and its default."""
 
-    header = ("setting", "default", "variable", "meaning")
+    header = ("setting", "meaning", "default")
 
     def rows(self) -> list[tuple[str, ...]]:
-        return [
-            (f"``{each.name}``", shown(each.default), f"``DOC2X_{each.name.upper()}``", each.metadata["help"])
-            for each in fields(Settings)
-        ]
+        return [(f"`{each.name}`", each.metadata["help"], shown(each.default)) for each in fields(Settings)]
 
 
 class ErrorsTable(Table):
@@ -70,13 +67,14 @@ class ErrorsTable(Table):
         for name in errors.__all__:
             kind = getattr(errors, name)
             text = (kind.__doc__ or "").partition("\n")[0]
-            found.append((f"``{name}``", text, kind.advice_by_default, str(exit_of(kind("x")))))
+            found.append((f"`{name}`", text, kind.advice_by_default, str(exit_of(kind("x")))))
         return found
 
 
-def plain_stars(_: Sphinx, __: object, lines: list[str]) -> None:
-    """Keep the stars of patterns such as scans/*.png from being read as emphasis."""
-    lines[:] = [line.replace("*", "\\*") for line in lines]
+def plain(_: Sphinx, __: object, lines: list[str]) -> None:
+    """Keep help texts from being read as markup: patterns such as scans/*.png, DOC2X_..., and `commands`."""
+    text = [re.sub(r"(?<!`)`([^`]+)`(?!`)", r"``\1``", line) for line in lines]
+    lines[:] = [re.sub(r"(``.*?``)|([*_])", lambda found: found[1] or f"\\{found[2]}", line) for line in text]
 
 
 def with_examples(_: Sphinx, context: click.Context, lines: list[str]) -> None:
@@ -93,7 +91,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     """Register the directives."""
     app.add_directive("settings-table", SettingsTable)
     app.add_directive("errors-table", ErrorsTable)
-    app.connect("sphinx-click-process-description", plain_stars)
-    app.connect("sphinx-click-process-options", plain_stars)
+    app.connect("sphinx-click-process-description", plain)
+    app.connect("sphinx-click-process-options", plain)
     app.connect("sphinx-click-process-epilog", with_examples)
     return {"parallel_read_safe": True}

@@ -67,5 +67,5 @@ def test_every_setting_and_error_has_its_row(site: Path) -> None:
 
     settings = (site / "reference" / "settings.txt").read_text(encoding="utf-8")
     told = (site / "guide" / "errors.txt").read_text(encoding="utf-8")
-    assert [each.name for each in fields(Settings) if f'"{each.name}"' not in settings] == []
-    assert [name for name in errors.__all__ if f'"{name}"' not in told] == []
+    assert [each.name for each in fields(Settings) if f'| "{each.name}"' not in settings] == []
+    assert [name for name in errors.__all__ if f'| "{name}"' not in told] == []
