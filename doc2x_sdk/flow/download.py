@@ -73,6 +73,7 @@ def download(
         except (NetworkError, TruncatedDownload) as error:
             target.unlink(missing_ok=True)
             if attempt > settings.retries:
+                error.__context__ = None  # the library's error, whose frames hold pieces of the body
                 error.advice = DownloadError.advice_by_default
                 error.about(uid=link.uid)
                 raise
@@ -101,7 +102,7 @@ def fetch(
             raise DownloadError(f"{what}: there is no link", uid=link.uid)
         with service.stream(url, what) as response:
             if response.status_code in REDIRECTS:
-                url = next_hop(url, response.headers.get("Location", ""), what)
+                url = next_hop(url, response, what)
                 continue
             check_head(response, what, link, settings.max_download_bytes)
             with writing(target, what):
@@ -110,11 +111,11 @@ def fetch(
     raise DownloadError(f"{what}: more than {HOPS} redirects", uid=link.uid)
 
 
-def next_hop(url: SignedURL, location: str, what: str) -> SignedURL:
+def next_hop(url: SignedURL, response: requests.Response, what: str) -> SignedURL:
     """Return where a redirect leads; it is checked when it is requested. Raises `UnsafeURL` for what is no URL."""
     target: SignedURL | None = None
     with suppress(ValueError):
-        target = SignedURL(urljoin(url.reveal(), location))
+        target = SignedURL(urljoin(url.reveal(), response.headers.get("Location", "")))
     if target is None:  # raised out here, so that no traceback leads to frames that hold the whole URL
         raise UnsafeURL(f"{what}: the storage host redirects to what is no URL")
     return target

@@ -60,7 +60,9 @@ class ParsePace:
         return progress / max(0.01, elapsed - min(self._start, elapsed / 2))
 
     def _jittered(self, wanted: float) -> float:
-        return max(self._floor, min(wanted, LONGEST_PAUSE)) * self._clock.uniform(0.95, 1.05)
+        """Let chance move a pause by 5 %, upwards only from the floor."""
+        wanted = min(wanted, LONGEST_PAUSE) * self._clock.uniform(0.95, 1.05)
+        return max(self._floor * self._clock.uniform(1.0, 1.05), wanted)
 
 
 class GrowingPace:

@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import tempfile
+import unicodedata
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -54,14 +55,20 @@ def result_name(template: str, source: Source, *, uid: str | None, clock: Clock)
 
 def safe_name(text: str) -> str:
     """Return a text as a file name: what some system refuses is replaced, what is too long is cut and numbered."""
-    name = "".join("_" if c in '<>:"/\\|?*' or not c.isprintable() else c for c in text).strip().rstrip(". ")
-    name = name.lstrip("-") or "document"
+    name = "".join(portable(c) for c in text).lstrip(" -").rstrip(" .") or "document"
     if RESERVED.fullmatch(name):
         name = f"_{name}"
     if len(name.encode()) > NAME_BYTES:
         mark = hashlib.sha256(name.encode()).hexdigest()[:8]
         name = name.encode()[: NAME_BYTES - 9].decode("utf-8", "ignore").rstrip(". ") + f"-{mark}"
     return name
+
+
+def portable(character: str) -> str:
+    """Return a character as every system takes it in a file name."""
+    if unicodedata.category(character) == "Zs":
+        return " "
+    return "_" if character in '<>:"/\\|?*' or not character.isprintable() else character
 
 
 @contextmanager

@@ -32,7 +32,7 @@ PATH_LENGTH = 200  # characters, so that the whole path stays below the 260 of W
 BLOCK = 256 * 1024
 EXCERPT = 2000  # bytes of an error page that are looked at; an error quotes 200 characters
 END_RECORD = b"PK\x05\x06"
-RESERVED = re.compile(r"(?i)(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³]|conin\$|conout\$)(\..*)?")
+RESERVED = re.compile(r"(?i)(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³]|conin\$|conout\$)( *\..*)?")
 BROKEN = (zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error, EOFError, RuntimeError, ValueError, struct.error)
 """What zipfile raises for archives that it can't read; RuntimeError is its word for encrypted ones."""
 FORBIDDEN = re.compile(r'[\x00-\x1f\x7f<>:"|?*\\]')
@@ -45,16 +45,28 @@ def check_archive(path: Path, what: str) -> None:
         ArchiveError: it does not begin as a zip; the error quotes its beginning.
         TruncatedDownload: it begins as one and does not end as one.
     """
+    excerpt = what_else(path)  # no frame of these errors holds the file's own words: an error page repeats signatures
+    if excerpt is not None:
+        raise ArchiveError(f"{what}: what came is no archive: {excerpt!r}")
+    if not has_end(path):
+        raise TruncatedDownload(f"{what}: the archive has no end")
+
+
+def what_else(path: Path) -> str | None:
+    """Return the beginning of a file that does not begin as a zip, without signatures; None when it does."""
     with path.open("rb") as file:
         head = file.read(EXCERPT)
-        if not head.startswith((b"PK\x03\x04", END_RECORD)):
-            raise ArchiveError(f"{what}: what came is no archive: {one_line(head.decode('utf-8', 'replace'))!r}")
+    return None if head.startswith((b"PK\x03\x04", END_RECORD)) else one_line(head.decode("utf-8", "replace"))
+
+
+def has_end(path: Path) -> bool:
+    """Tell whether a file ends with a zip's end record, of which nothing is missing and behind which nothing stands."""
+    with path.open("rb") as file:
         size = file.seek(0, 2)
         file.seek(max(0, size - 65_557))
         tail = file.read()
     at = tail.rfind(END_RECORD)
-    if at < 0 or at + 22 > len(tail) or at + 22 + struct.unpack_from("<H", tail, at + 20)[0] != len(tail):
-        raise TruncatedDownload(f"{what}: the archive has no end")
+    return 0 <= at <= len(tail) - 22 and at + 22 + struct.unpack_from("<H", tail, at + 20)[0] == len(tail)
 
 
 def unpack(archive: Path, folder: Path, *, uid: str | None = None) -> list[Path]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Iterator
+from types import TracebackType
 
 import requests
 import urllib3
@@ -12,7 +13,7 @@ from urllib3.util import parse_url
 from doc2x_sdk.errors import DeadlineExceeded, NetworkError
 from doc2x_sdk.service.retry import Call
 
-__all__ = ["LIBRARY_ERRORS", "failure_from"]
+__all__ = ["LIBRARY_ERRORS", "failure_from", "without_libraries"]
 
 LIBRARY_ERRORS = (requests.RequestException, urllib3.exceptions.HTTPError, OSError)
 
@@ -65,3 +66,15 @@ def causes(error: BaseException) -> Iterator[BaseException]:
         seen.add(id(each))
         yield each
         waiting += [*each.args, getattr(each, "reason", None), each.__cause__, each.__context__]
+
+
+def without_libraries(trace: TracebackType | None) -> TracebackType | None:
+    """Return a traceback without the libraries' frames, which hold whole URLs and headers."""
+    kept: list[TracebackType] = []
+    while trace is not None:
+        if trace.tb_frame.f_globals.get("__name__", "").partition(".")[0] not in ("requests", "urllib3", "http"):
+            kept.append(trace)
+        trace = trace.tb_next
+    for frame, following in zip(kept, [*kept[1:], None], strict=True):
+        frame.tb_next = following
+    return kept[0] if kept else None

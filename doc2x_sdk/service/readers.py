@@ -69,6 +69,7 @@ def pages_of(result: object, uid: str, *, numbered: bool) -> tuple[Page, ...]:
         ProtocolError: not a list of objects.
     """
     raw = result.get("pages") if isinstance(result, Mapping) else None
+    del result  # an error page in its place may repeat the key, and tracebacks can show what a frame holds
     if raw is not None and not (isinstance(raw, Sequence) and all(isinstance(each, Mapping) for each in raw)):
         raise ProtocolError("The result's pages are not a list of pages", uid=uid)
     if not raw:

@@ -27,7 +27,7 @@ from doc2x_sdk.models import SignedURL
 from doc2x_sdk.service.answers import Answer
 from doc2x_sdk.service.connections import CallAdapter
 from doc2x_sdk.service.environment import find_ca_bundle, proxies_for
-from doc2x_sdk.service.failures import LIBRARY_ERRORS, failure_from
+from doc2x_sdk.service.failures import LIBRARY_ERRORS, failure_from, without_libraries
 from doc2x_sdk.service.retry import (
     ANY_FAILURE,
     Call,
@@ -308,6 +308,9 @@ class Transport:
             failure = failure_from(error, call, what, request)
         except Doc2XError as error:  # the body's reader found something; its traceback leads through the libraries
             failure = error.with_traceback(None)
+        except BaseException as error:  # the caller's own: a progress callback, Ctrl-C
+            error.with_traceback(without_libraries(error.__traceback__))
+            raise
         else:
             log.debug("%s: HTTP %d (%d attempts)", what, response.status_code, call.attempts)
             return response
