@@ -1,5 +1,6 @@
 """The front door of v1: whole documents on the embedded server, tokens that end, and what is paid at most once."""
 
+import io
 import logging
 import threading
 import zipfile
@@ -71,7 +72,9 @@ def test_a_document_in_all_formats(key: str, server: LocalServer, tmp_path: Path
 def test_a_picture_is_exported_as_it_is(client: Doc2X, server: LocalServer) -> None:
     before = server.stats().requests.get("POST /api/platform/async/img", 0)
     document = client.convert(PICTURE, to=["md", "docx"])
-    assert set(document.contents) >= {"figure.md", "figure.docx"}
+    assert document.contents["figure.md"].decode().strip()
+    with zipfile.ZipFile(io.BytesIO(document.contents["figure.docx"])) as archive:
+        assert "word/document.xml" in archive.namelist()
     assert server.stats().requests["POST /api/platform/async/img"] == before + 1
 
 
@@ -110,6 +113,14 @@ def test_a_translation(server: LocalServer, client: Doc2X, monkeypatch: pytest.M
     paid = server.stats().pages_parsed
     assert client.translate(PAPER, "fr", "gpt").uid == translation.uid  # paid once
     assert server.stats().pages_parsed == paid
+
+
+def test_the_receipts_of_the_generations_are_kept_apart(server: LocalServer) -> None:
+    content = make_pdf(mark="kept apart")
+    with Doc2X(KEY, base_url=server.url) as two, client_of(server.url, real_clock=Clock()) as one:
+        uids = [client.convert(content).uid for client in (two, one, two, one)]
+    assert uids[0] != uids[1]
+    assert uids[:2] == uids[2:]
 
 
 def test_local_speaks_v1(quiet: None) -> None:
