@@ -91,7 +91,8 @@ def markdown_to_html(markdown: str, *, timeout: float = TIMEOUT_SECONDS) -> str:
         ConfigError: pandoc is not installed.
         PandocError: pandoc failed.
     """
-    arguments = ["--from", _MARKDOWN, "--to", "html", "--mathjax", "--wrap=none"]
+    # Code is coloured in the second pass; doing it twice would give two elements one id.
+    arguments = ["--from", _MARKDOWN, "--to", "html", "--mathjax", "--wrap=none", "--no-highlight"]
     return _run(arguments, _CODE.sub(_hold_backslashes, markdown), timeout)
 
 
