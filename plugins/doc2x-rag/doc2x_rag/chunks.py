@@ -2,8 +2,8 @@
 
 What must not be cut, such as a table or a formula, is replaced by one private character before the splitter sees the
 text, and counts with its full length: a splitter cuts between characters, never through one. The splitter takes for
-granted that a text has no more tokens than code points. So the character is followed by as many joiners, which belong
-to it; and lengths are given to it in units of four tokens, since tokenizers make up to four of one code point.
+granted that a text has no more tokens than bytes, which is true of all tokenizers but not of such a character: so it
+is followed by as many joiners as it has tokens, which belong to it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ __all__ = ["Chunk", "chunks_of"]
 
 WHOLE = ("formula", "image", "tag", "comment", "target", "definition")
 PRIVATE = range(0xF0000, 0x10FFFE)
-UNIT = 4
 JOINER = "\u034f"
 MASK = re.compile(f"([\U000f0000-\U0010fffd]){JOINER}*")
 
@@ -136,9 +135,7 @@ class Masked:
         """Yield what a masked text is cut into, a thing longer than a chunk for itself."""
         from semantic_text_splitter import MarkdownSplitter
 
-        splitter = MarkdownSplitter.from_callback(
-            lambda piece: -(-self._count(piece) // UNIT), self._most // UNIT, trim=False
-        )
+        splitter = MarkdownSplitter.from_callback(self._count, self._most, trim=False)
         at = 0
         for index, letter in enumerate(masked):
             if self._lengths.get(letter, 0) > self._most:
