@@ -119,8 +119,8 @@ class Exporters:
             changed = self._compare(bundle, shared, before)
         if changed:
             raise self._failure(offer, f"changed the bundle that it was given to read ({changed})")
-        if out.is_symlink() or out.lstat().st_ino != made:
-            raise self._failure(offer, "put something else in the place of its folder")
+        if not is_still(out, made):
+            raise self._failure(offer, "removed its folder, or put something else in its place")
         warnings = tuple(f"{offer.name}: {text}" for text in own.warnings if isinstance(text, str))
         return Derived(out, self._checked(offer, files, out), warnings)
 
@@ -182,6 +182,15 @@ def is_own_file(file: Path, folder: Path) -> bool:
         return stat.S_ISREG(state.st_mode) and state.st_nlink == 1
     except (OSError, ValueError):
         return False
+
+
+def is_still(folder: Path, inode: int) -> bool:
+    """Tell whether a path is the folder that it was, by its inode, and no link."""
+    try:
+        state = folder.lstat()
+    except OSError:
+        return False
+    return stat.S_ISDIR(state.st_mode) and state.st_ino == inode
 
 
 def measured(files: Any) -> str:

@@ -148,8 +148,11 @@ def ending(code: int) -> str:
 
 def tail(said: Path) -> str:
     """Return the last that a child wrote, in one line."""
-    with said.open("rb") as file:
-        file.seek(max(0, file.seek(0, 2) - TAIL_BYTES))
-        text = file.read().decode(errors="replace")
+    try:
+        with said.open("rb") as file:
+            file.seek(max(0, file.seek(0, 2) - TAIL_BYTES))
+            text = file.read().decode(errors="replace")
+    except OSError:
+        return ""
     line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
     return f"; it wrote: {line}" if line else ""

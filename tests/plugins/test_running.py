@@ -150,6 +150,11 @@ def swapped_folder(bundle: Bundle, out: Path, options: object) -> list[Path]:
     return write_text(bundle, out, {})
 
 
+def removed_folder(bundle: Bundle, out: Path, options: object) -> list[Path]:
+    out.rmdir()
+    return [out / "x"]
+
+
 def twice(bundle: Bundle, out: Path, options: object) -> list[Path]:
     return write_text(bundle, out, {}) * 2
 
@@ -200,9 +205,8 @@ def pipe(bundle: Bundle, out: Path, options: object) -> list[Path]:
         ),
         pytest.param(linked_folder, "no regular file", marks=pytest.mark.faults("PL-05"), id="linked folder"),
         pytest.param(hard_link, "no regular file", marks=pytest.mark.faults("PL-05"), id="hard link"),
-        pytest.param(
-            swapped_folder, "in the place of its folder", marks=pytest.mark.faults("PL-05"), id="swapped folder"
-        ),
+        pytest.param(swapped_folder, "removed its folder", marks=pytest.mark.faults("PL-05"), id="swapped folder"),
+        pytest.param(removed_folder, "removed its folder", marks=pytest.mark.faults("PL-05"), id="removed folder"),
     ],
 )
 def test_a_result_against_the_contract_is_refused(
