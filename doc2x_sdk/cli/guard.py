@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from doc2x_sdk.cli import terminal
 
 __all__ = ["Ended", "complain", "guard", "interrupted_code", "listen", "report_bug"]
 
+SIGINT = 2
 KEY_OPTIONS = frozenset({"--api-key", "--apikey", "--api_key", "--key", "--token"})
 KEY_HINT = "The key is never an option, since others on the machine can read a command line. "
 
@@ -32,6 +32,7 @@ def listen() -> None:
 
     A signal that the parent ignores (`nohup`) stays ignored.
     """
+    import signal
 
     def end(number: int, _: FrameType | None) -> None:
         raise Ended(number)
@@ -44,7 +45,7 @@ def listen() -> None:
 
 def interrupted_code(stop: BaseException) -> int:
     """Return 130 for Ctrl-C, 143 for SIGTERM, 129 for SIGHUP."""
-    return 128 + (stop.number if isinstance(stop, Ended) else signal.SIGINT)
+    return 128 + (stop.number if isinstance(stop, Ended) else SIGINT)
 
 
 @contextmanager

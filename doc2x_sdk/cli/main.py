@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from importlib import import_module
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 
@@ -17,8 +16,7 @@ from doc2x_sdk.version import __version__
 __all__ = ["COMMANDS", "App", "Entry", "app", "main"]
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """Where a command lives, its line in the overview, and the section that it stands in."""
 
     module: str
@@ -109,8 +107,10 @@ class App(click.Group):
             return super().make_context(info_name, args, parent, **extra)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command, guarded."""
+        """Run the command, guarded; before it what `main` handed in, which belongs to a process of its own."""
         with guard.guard():
+            if ctx.obj is not None:
+                ctx.obj()
             return super().invoke(ctx)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
@@ -165,6 +165,5 @@ def main(args: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code; `args` are the process's own by default."""
     terminal.prepare()
     sys.excepthook = guard.report_bug(verbose=lambda: "--verbose" in sys.argv or "-v" in sys.argv)
-    guard.listen()
-    code = app.main(args, prog_name="doc2x", standalone_mode=False, windows_expand_args=False)
+    code = app.main(args, prog_name="doc2x", standalone_mode=False, windows_expand_args=False, obj=guard.listen)
     return code if isinstance(code, int) else 0

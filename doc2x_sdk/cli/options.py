@@ -9,7 +9,15 @@ import click
 
 from doc2x_sdk.cli.help import option
 
-__all__ = ["export_options", "json_option", "output_options", "plugin_options", "talk_options", "to_option"]
+__all__ = [
+    "export_options",
+    "given_options",
+    "json_option",
+    "output_options",
+    "plugin_options",
+    "talk_options",
+    "to_option",
+]
 
 RESULTS = "Results"
 FORMULAS = "Formulas and tables"
@@ -95,7 +103,34 @@ export_options = together(
         help="0 keeps formulas, 1 turns inline ones into plain text, 2 all of them. For documents parsed by v3-2026.",
     ),
     option("--merge-tables", is_flag=True, section=FORMULAS, help="Join tables that run over a page's end."),
+    option(
+        "--tables",
+        type=click.Choice(["html", "pipe"]),
+        section=FORMULAS,
+        help="Tables of Markdown: html as the service writes them, pipe where no cells are merged. html unless given.",
+    ),
+    option(
+        "--clean",
+        is_flag=True,
+        section=FORMULAS,
+        help="Markdown without the service's comments: running headers, marks and words of figures, footnote marks.",
+    ),
 )
+
+
+def given_options(options: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return what `--option`, `--clean` and `--tables` say, as the library's argument `options`.
+
+    Raises `ConfigError` for an option that is not of the shape FORMAT.KEY=VALUE.
+    """
+    from doc2x_sdk.formats.options import parse_options
+
+    given = parse_options(options["given"])
+    wanted: dict[str, Any] = {"comments": False} if options["clean"] else {}
+    wanted |= {"tables": options["tables"]} if options["tables"] else {}
+    if wanted:
+        given["clean"] = given.get("clean", {}) | wanted
+    return given
 
 
 plugin_options = together(

@@ -4,8 +4,9 @@ import signal
 import socket
 
 import pytest
+import requests
 
-from tests.cli.command import EXAMPLE, account, doc2x, ended, start
+from tests.cli.command import EXAMPLE, UID, account, doc2x, ended, start
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -21,17 +22,22 @@ def test_the_first_line_is_its_url_and_it_stops_cleanly(tmp_path, number):
     assert "Traceback" not in end.err
 
 
-def test_a_key_of_its_own_and_limits(tmp_path):
-    process = start("serve", "--api-key", "word-of-my-own", "--page-limit", "1", "--data", tmp_path / "data")
+def test_a_key_of_its_own_a_limit_and_a_folder(tmp_path):
+    process = start("serve", "--api-key", "word-of-my-own", "--rate", "0.001", "--data", tmp_path / "data")
     url = process.stdout.readline().decode().strip()
+    ask = f"{url}/api/v2/parse/status?uid={UID}"
     try:
-        assert doc2x("convert", EXAMPLE, "--to", "txt", "--out", tmp_path / "a", env=account(url)).code == 3
-        mine = account(url) | {"DOC2X_APIKEY": "word-of-my-own", "DOC2X_PATIENCE": "0.1", "DOC2X_PARSE_TIMEOUT": "1"}
-        done = doc2x("convert", EXAMPLE, "--to", "txt", "--out", tmp_path / "b", "--json", env=mine)
-        assert (done.code, done.json[0]["error"]["code"]) == (10, "parse_concurrency_limit")
+        with requests.Session() as caller:
+            codes = [
+                caller.get(ask, headers={"Authorization": f"Bearer {key}"}, timeout=30).json()["code"]
+                for key in ("another", "word-of-my-own")
+            ]
+            answer = caller.get(ask, headers={"Authorization": "Bearer word-of-my-own"}, timeout=30)
     finally:
         process.terminate()
         end = ended(process)
+    assert codes == ["unauthorized", "parse_status_not_found"]
+    assert answer.status_code == 429
     assert end.code == 0
     assert "word-of-my-own" not in end.err
     assert (tmp_path / "data").is_dir()

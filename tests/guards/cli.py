@@ -3,7 +3,7 @@
 from tests.guards import Guard
 
 GUARD, TERMINAL, EXITS, RUN, INPUTS = "cli/guard.py", "cli/terminal.py", "cli/exits.py", "cli/run.py", "cli/inputs.py"
-CONVERT, CONFIG, TABLES, OPENING = "cli/commands/convert.py", "cli/commands/config.py", "cli/tables.py", "cli/opening.py"
+CONFIG, OPENING = "cli/commands/config.py", "cli/opening.py"
 
 GUARDS = [
     Guard("CL-04", "cli/test_main.py::test_a_closed_pipe_ends_it_quietly", GUARD,

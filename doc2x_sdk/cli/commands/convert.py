@@ -8,7 +8,15 @@ import click
 
 from doc2x_sdk.cli.exits import MEANINGS
 from doc2x_sdk.cli.help import Command, option
-from doc2x_sdk.cli.options import export_options, json_option, output_options, plugin_options, talk_options, to_option
+from doc2x_sdk.cli.options import (
+    export_options,
+    given_options,
+    json_option,
+    output_options,
+    plugin_options,
+    talk_options,
+    to_option,
+)
 
 __all__ = ["command"]
 
@@ -24,6 +32,7 @@ ENGINE = "Who converts"
         ("Markdown and Word, on this machine, without an account", "doc2x convert paper.pdf --to md --to docx --local"),
         ("A folder and all below it, with the day in the names", "doc2x convert papers/ --name '{date}-{stem}'"),
         ("A book for a reader, with a table of contents", "doc2x convert paper.pdf --to epub --option epub.toc=true"),
+        ("Markdown for a language model", "doc2x convert paper.pdf --clean --tables pipe"),
         ("LaTeX with $ around formulas", "doc2x convert paper.pdf --to tex --formula dollar"),
         ("For a program: what became of each document", "doc2x convert 'scans/*.png' --json --quiet"),
     ),
@@ -64,12 +73,11 @@ def command(ctx: click.Context, /, inputs: tuple[str, ...], *, local: bool, **op
     from doc2x_sdk.cli.inputs import expand
     from doc2x_sdk.cli.opening import open_client
     from doc2x_sdk.cli.run import Run
-    from doc2x_sdk.formats.options import parse_options
     from doc2x_sdk.formats.registry import Formats
 
     formats = Formats.installed()
     # A wrong name ends here, before a server or a connection is begun.
-    formats.plan(options["to"], parse_options(options["given"]))
+    formats.plan(options["to"], given_options(options))
     items = expand(inputs, options["name"])
     run = Run(items, to=options["to"], out=options["out"], quiet=options["quiet"], as_json=options["as_json"])
     if any(item.error is None for item in items):
@@ -85,13 +93,11 @@ def command(ctx: click.Context, /, inputs: tuple[str, ...], *, local: bool, **op
 
 def wishes(options: dict[str, Any]) -> dict[str, Any]:
     """Return the library's arguments for the options that `convert` and `fetch` share."""
-    from doc2x_sdk.formats.options import parse_options
-
     level = options["formula_level"]
     return {
         "overwrite": options["overwrite"],
         "formula": options["formula"],
         "formula_level": None if level is None else int(level),
         "merge_tables": True if options["merge_tables"] else None,
-        "options": parse_options(options["given"]),
+        "options": given_options(options),
     }

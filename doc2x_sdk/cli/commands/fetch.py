@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from doc2x_sdk.cli.help import Command
-from doc2x_sdk.cli.options import export_options, json_option, output_options, plugin_options, talk_options, to_option
+from doc2x_sdk.cli.options import (
+    export_options,
+    given_options,
+    json_option,
+    output_options,
+    plugin_options,
+    talk_options,
+    to_option,
+)
 
 if TYPE_CHECKING:
     from doc2x_sdk.models import Document
@@ -44,12 +52,11 @@ def command(ctx: click.Context, /, uid: str, **options: Any) -> None:
     from doc2x_sdk.cli.inputs import Item, check_template
     from doc2x_sdk.cli.opening import open_account
     from doc2x_sdk.cli.run import Run
-    from doc2x_sdk.formats.options import parse_options
     from doc2x_sdk.formats.registry import Formats
 
     check_template(options["name"])
     formats = Formats.installed()
-    formats.plan(options["to"], parse_options(options["given"]))
+    formats.plan(options["to"], given_options(options))
     with open_account(formats, exporter_timeout=options["exporter_timeout"]) as client:
 
         def fetch(_: Path, **wanted: Any) -> Document:
