@@ -9,6 +9,7 @@ import sys
 import tempfile
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 
@@ -23,13 +24,13 @@ HANG = 20.0  # seconds after which a test that should hang without its guard is 
 PASSED, FAILED = 0, 1  # pytest's exit codes; all others say that it could not run the test
 
 
-def copy_project(target: Path) -> None:
+def copy_project(root: Path, target: Path) -> None:
     """Copy what the tests need; the tests go along, since pytest imports the package that stands beside them."""
     for name in COPIED:
-        shutil.copytree(ROOT / name, target / name, ignore=shutil.ignore_patterns("__pycache__", "benchmarks"))
+        shutil.copytree(root / name, target / name, ignore=shutil.ignore_patterns("__pycache__", "benchmarks"))
     for name in SETTINGS:
-        if (ROOT / name).exists():
-            shutil.copy(ROOT / name, target / name)
+        if (root / name).exists():
+            shutil.copy(root / name, target / name)
     for name in LINKED:
         if (ROOT / name).exists():
             (target / name).symlink_to(ROOT / name)
@@ -75,11 +76,11 @@ def take_out(folder: Path, guard: Guard) -> None:
     path.write_text(source, encoding="utf-8")
 
 
-def verdict(guard: Guard) -> tuple[bool, str]:
+def verdict(snapshot: Path, guard: Guard) -> tuple[bool, str]:
     """Whether the test fails without its guard, and the line that says so."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        copy_project(folder)
+        copy_project(snapshot, folder)
         try:
             take_out(folder, guard)
         except (LookupError, SyntaxError) as error:
@@ -102,16 +103,17 @@ def main(rows: list[str]) -> int:
         print("no guard is listed for", *rows)
         return 1
     with tempfile.TemporaryDirectory() as name:
-        copy_project(Path(name))
-        code, told = run(Path(name), chosen, LIMIT * 5)
-    if code != PASSED:
-        print(f"With all guards in place the tests do not pass:\n{told}")
-        return 1
-    good = True
-    with ThreadPoolExecutor(2) as workers:
-        for fails, line in workers.map(verdict, chosen):
-            print(line, flush=True)
-            good = good and fails
+        snapshot = Path(name)  # of which all copies are made: the project may be edited meanwhile
+        copy_project(ROOT, snapshot)
+        code, told = run(snapshot, chosen, LIMIT * 5)
+        if code != PASSED:
+            print(f"With all guards in place the tests do not pass:\n{told}")
+            return 1
+        good = True
+        with ThreadPoolExecutor(2) as workers:
+            for fails, line in workers.map(partial(verdict, snapshot), chosen):
+                print(line, flush=True)
+                good = good and fails
     print(
         f"{len(chosen)} guards, {len({guard.row for guard in chosen})} rows:",
         "all needed" if good else "NOT ALL NEEDED",
