@@ -24,6 +24,7 @@ from urllib3.response import BaseHTTPResponse
 from urllib3.util.retry import Retry
 
 from doc2x_sdk.clock import Clock, Deadline
+from doc2x_sdk.service.gate import Gate
 
 __all__ = ["ANY_FAILURE", "Call", "CallRetry", "Resend", "RetryBudget", "current_call", "retry_after_seconds"]
 
@@ -91,6 +92,8 @@ class Call:
         ever_sent: the most that any attempt handed over, those aside that the service refused with 429.
         answer_by: when the answer of the present attempt is due; None while the request is being sent.
         engine: the retry engine as far as it has come; None before the first attempt.
+        gate: what paces its attempts; None for storage hosts.
+        poll: it only asks how far something is, so others go first.
     """
 
     deadline: Deadline
@@ -107,9 +110,13 @@ class Call:
     attempts: int = 0
     answer_by: Deadline | None = None
     engine: CallRetry | None = field(default=None, repr=False)
+    gate: Gate | None = field(default=None, repr=False)
+    poll: bool = False
 
     def begin_attempt(self) -> None:
-        """Count an attempt: its request line is about to leave."""
+        """Count an attempt once the gate lets it through: its request line is about to leave."""
+        if self.gate is not None:
+            self.gate.enter(poll=self.poll, deadline=self.deadline)
         self.attempts += 1
         self.sent = 0
         self.answer_by = None
@@ -254,6 +261,8 @@ class CallRetry(Retry):
         """Take one attempt away and fix the pause before the next; raise when there must not be one."""
         if error is not None and not self.call.may_send_again(error):
             raise error
+        if response is not None and response.status == 429 and self.call.gate is not None:
+            self.call.gate.refused()
         engine = super().increment(method, url, response, error, _pool, _stacktrace)
         pause = self.call.pause(response.headers if response is not None else None, len(engine.history))
         if pause is None:

@@ -28,6 +28,7 @@ from doc2x_sdk.service.answers import Answer
 from doc2x_sdk.service.connections import CallAdapter
 from doc2x_sdk.service.environment import find_ca_bundle, proxies_for
 from doc2x_sdk.service.failures import LIBRARY_ERRORS, failure_from, without_libraries
+from doc2x_sdk.service.gate import Gate
 from doc2x_sdk.service.retry import (
     ANY_FAILURE,
     Call,
@@ -130,6 +131,7 @@ class Transport:
         self.on_loopback = is_loopback(parse_url(self.base_url).host)
         self._key = key
         self._budget = RetryBudget()
+        self._gate = Gate(self.clock)
         self._verify = find_ca_bundle(os.environ if environ is None else environ)
         self._api = build_session(settings.connections)
         self._storage = build_session(settings.connections)
@@ -285,6 +287,8 @@ class Transport:
             retries=settings.retries,
             clock=self.clock,
             budget=self._budget,
+            gate=None if storage else self._gate,
+            poll=request.method == "GET",
             answer_within=settings.call_timeout,
             body_length=len(body) if body is not None else 0,
         )
@@ -344,6 +348,8 @@ class Transport:
             else:
                 if body is not None:
                     self._budget.give()
+                    if call.gate is not None and response.status_code != 429:
+                        call.gate.answered()
                     retry_after = retry_after_seconds(response.headers, self.clock)
                     return Answer(response.status_code, response.headers, body, key, retry_after)
                 failure = ResponseTooLarge(f"{what}: the answer is over {limit} bytes", status=response.status_code)
