@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from doc2x_sdk.models import Page as Page
     from doc2x_sdk.models import ParseOptions as ParseOptions
     from doc2x_sdk.models import Progress as Progress
+    from doc2x_sdk.models import Translation as Translation
 
 _HOMES = {
     "Bundle": "models",
@@ -31,6 +32,7 @@ _HOMES = {
     "Page": "models",
     "ParseOptions": "models",
     "Progress": "models",
+    "Translation": "models",
     "hookimpl": "hookspecs",
 }
 
@@ -44,6 +46,7 @@ __all__ = [
     "Page",
     "ParseOptions",
     "Progress",
+    "Translation",
     "__version__",
     "hookimpl",
 ]
