@@ -22,24 +22,33 @@ def test_the_first_line_is_its_url_and_it_stops_cleanly(tmp_path, number):
     assert "Traceback" not in end.err
 
 
-def test_a_key_of_its_own_a_limit_and_a_folder(tmp_path):
-    process = start("serve", "--api-key", "word-of-my-own", "--rate", "0.001", "--data", tmp_path / "data")
+def test_a_key_of_the_callers_own_making(tmp_path):
+    process = start("serve", "--api-key", "word-of-my-own")
     url = process.stdout.readline().decode().strip()
-    ask = f"{url}/api/v2/parse/status?uid={UID}"
     try:
-        with requests.Session() as caller:
-            codes = [
-                caller.get(ask, headers={"Authorization": f"Bearer {key}"}, timeout=30).json()["code"]
-                for key in ("another", "word-of-my-own")
-            ]
-            answer = caller.get(ask, headers={"Authorization": "Bearer word-of-my-own"}, timeout=30)
+        codes = [
+            doc2x("status", UID, "--json", env=account(url) | {"DOC2X_APIKEY": key}).code
+            for key in ("another", "word-of-my-own")
+        ]
     finally:
         process.terminate()
         end = ended(process)
-    assert codes == ["unauthorized", "parse_status_not_found"]
-    assert answer.status_code == 429
-    assert end.code == 0
+    assert codes == [3, 6], "refused; let in, and the uid is not known"
     assert "word-of-my-own" not in end.err
+
+
+def test_a_limit_and_a_folder(tmp_path):
+    process = start("serve", "--rate", "0.001", "--data", tmp_path / "data")
+    url = process.stdout.readline().decode().strip()
+    try:
+        with requests.Session() as caller:
+            ask = {"url": f"{url}/api/v2/parse/status?uid={UID}", "headers": {"Authorization": "Bearer any"}}
+            codes = [caller.get(**ask, timeout=30).status_code for _ in range(2)]
+    finally:
+        process.terminate()
+        end = ended(process)
+    assert codes == [200, 429]
+    assert end.code == 0
     assert (tmp_path / "data").is_dir()
 
 
