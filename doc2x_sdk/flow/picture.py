@@ -7,6 +7,7 @@ from typing import Any
 
 from doc2x_sdk.config import Settings
 from doc2x_sdk.errors import ConfigError, FileError
+from doc2x_sdk.flow.disk import writing
 from doc2x_sdk.flow.source import Source, checked, copy_to, pdfium_lock
 
 __all__ = ["as_pdf"]
@@ -25,8 +26,8 @@ def as_pdf(source: Source, stage: Path, settings: Settings) -> Source:
 
     picture = stage / f"picture.{source.kind}"
     target = stage / "picture.pdf"
-    copy_to(source, picture)
-    with pdfium_lock:
+    with writing(target, "The picture as a PDF"), pdfium_lock:
+        copy_to(source, picture)
         document: Any = pypdfium2.PdfDocument.new()
         try:
             image: Any = pypdfium2.PdfImage.new(document)
@@ -35,6 +36,8 @@ def as_pdf(source: Source, stage: Path, settings: Settings) -> Source:
             else:
                 image.set_bitmap(pypdfium2.PdfBitmap.from_pil(decoded(picture, source)))
             width, height = (POINTS_A_PIXEL * pixels for pixels in image.get_px_size())
+            if not width or not height:  # what PDFium makes of a JPEG that it can't read
+                raise FileError("The picture can't be decoded", source=source.name)
             image.set_matrix(pypdfium2.PdfMatrix().scale(width, height))
             page = document.new_page(width, height)
             page.insert_obj(image)

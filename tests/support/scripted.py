@@ -99,6 +99,13 @@ class Conversation:
         self.server.add(request)
         return request
 
+    def take(self, most: int) -> bytes:
+        """Read some bytes of a body that the step does not want to keep."""
+        if self._pending:
+            block, self._pending = self._pending[:most], self._pending[most:]
+            return block
+        return self._receive(most)
+
     def read_body(self, request: Request, most: int | None = None) -> None:
         """Read the body into the request: all of it, or until `most` bytes of it are there. It may be called again."""
         if "chunked" in request.headers.get("transfer-encoding", ""):

@@ -1,0 +1,192 @@
+"""Pictures: through the asynchronous image call, or as a one-page PDF where the service exports no pictures."""
+
+import io
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pypdfium2
+import pytest
+from PIL import Image
+
+from doc2x_sdk.errors import ConfigError, FileError, IncompleteResult, OutcomeUnknown, ProtocolError, UnsafeArchive
+from tests.flow.folders import tree
+from tests.support.clocks import StillClock
+from tests.support.scripted import Conversation, Request, Step, close, reply
+from tests.support.scripted_service import PICTURE, Done, ScriptedService, failed, make_pdf, make_zip, told
+
+UID = "0192d745-5776-7261-abbd-000000000001"
+
+
+def draw(kind: str, mode: str = "RGB") -> bytes:
+    """A picture of 300 x 150 pixels, its left half red; with transparency its right half is clear."""
+    picture = Image.new(mode, (300, 150), (255, 255, 255, 0)[: len(mode)])
+    picture.paste((255, 0, 0, 255)[: len(mode)], (0, 0, 150, 150))
+    stream = io.BytesIO()
+    picture.save(stream, kind)
+    return stream.getvalue()
+
+
+JPG, PNG, CLEAR = draw("JPEG"), draw("PNG"), draw("PNG", "RGBA")
+
+
+@pytest.mark.parametrize("content", [JPG, PNG], ids=["jpg", "png"])
+def test_a_picture_goes_through_the_image_call(content: bytes, service: ScriptedService, out: Path) -> None:
+    with service.client() as client:
+        document = client.convert(content, name="sign.jpeg", to=["md", "md_dollar", "json", "txt"], out=out)
+    assert tree(out) | {"sign.json": b""} == {
+        "sign.md": b"# Sign\n\n![](sign_images/0_1.jpg)\n\n\\( y \\)\n",
+        "sign.dollar.md": b"# Sign\n\n![](sign_images/0_1.jpg)\n\n$y$\n",
+        "sign_images/0_1.jpg": PICTURE,
+        "sign.txt": b"# Sign\n",
+        "sign.json": b"",
+    }
+    assert (document.uid, [page.md for page in document.pages], document.failures) == (UID, ["# Sign"], {})
+    assert (service.count("image"), service.count("preupload"), service.count("export")) == (1, 0, 0)
+    assert service.of("image")[0].headers["content-type"] == "application/octet-stream"
+    assert service.stored == [(UID, content)]
+
+
+@pytest.mark.parametrize("content", [JPG, PNG, CLEAR], ids=["jpg", "png", "clear png"])
+@pytest.mark.parametrize("to", [["docx"], ["tex", "md"], ["json", "docx"]])
+def test_a_picture_that_must_become_docx_or_tex_is_sent_as_a_pdf(
+    to: list[str], content: bytes, service: ScriptedService, out: Path
+) -> None:
+    with service.client() as client:
+        document = client.convert(content, name="sign.png", to=to, out=out)
+    assert (service.count("image"), service.count("preupload"), service.paid) == (0, 1, 1)
+    assert set(document.files) == set(to)
+    assert all(path.stem == "sign" for path in document.files.values())
+    sent = pypdfium2.PdfDocument(service.stored[0][1])
+    try:
+        assert len(sent) == 1
+        page = sent[0]
+        assert page.get_size() == pytest.approx((144, 72))
+        seen = page.render(scale=1).to_pil().convert("RGB")
+        left, right = seen.getpixel((30, 36)), seen.getpixel((110, 36))
+    finally:
+        sent.close()
+    assert left[0] > 240
+    assert max(left[1:]) < 15
+    assert min(right) > 240
+
+
+def test_a_picture_as_a_pdf_is_paid_once_for_all_later_formats(
+    service: ScriptedService, tmp_path: Path, out: Path
+) -> None:
+    path = tmp_path / "sign.png"
+    path.write_bytes(PNG)
+    with service.client() as client:
+        client.convert(path, to="docx", out=out)
+        client.convert(path, to=["docx", "tex"], out=out)
+    assert service.paid == 1
+    assert sorted(tree(out)) == ["sign.docx", "sign.tex", "sign_images/0_1.jpg"]
+
+
+@pytest.mark.parametrize("start", [b"\xff\xd8\xff\xe0", b"\x89PNG\r\n\x1a\n"], ids=["jpg", "png"])
+def test_a_picture_that_can_not_be_decoded_is_told_before_it_is_sent(start: bytes, service: ScriptedService) -> None:
+    with service.client() as client, pytest.raises(FileError) as caught:
+        client.convert(start + b"not a picture" * 20, name="sign.png", to="docx")
+    told(caught.value, "sign.png", "decoded")
+    assert service.server.connections == 0
+
+
+@pytest.mark.parametrize("size", [(20_000, 20_000)])
+def test_a_picture_that_is_a_bomb_is_told_before_it_is_sent(size: tuple[int, int], service: ScriptedService) -> None:
+    stream = io.BytesIO()
+    Image.new("1", size).save(stream, "PNG")
+    with service.client() as client, pytest.raises(FileError) as caught:
+        client.convert(stream.getvalue(), name="bomb.png", to="docx")
+    told(caught.value, "bomb.png")
+    assert service.server.connections == 0
+
+
+def test_a_picture_without_an_archive_gives_its_markdown(service: ScriptedService, out: Path) -> None:
+    service.convert_zip = None
+    with service.client() as client:
+        client.convert(JPG, name="sign.jpg", to="md", out=out)
+    assert tree(out) == {"sign.md": b"# Sign"}
+
+
+def test_the_archive_of_a_picture_is_not_trusted(service: ScriptedService, out: Path) -> None:
+    service.convert_zip = make_zip({"picture.md": "x", "../evil.md": "y"})
+    with service.client() as client, pytest.raises(UnsafeArchive) as caught:
+        client.convert(JPG, name="sign.jpg", to="md", out=out)
+    told(caught.value, "sign.jpg", UID)
+    assert tree(out) == {}
+
+
+@pytest.mark.parametrize("step", [Done(close()), Done(reply(502)), Done(reply(200, b"<html>"))])
+def test_a_picture_whose_answer_is_lost_is_never_sent_again(step: Done, service: ScriptedService) -> None:
+    service.always("image", step)
+    with service.client() as client:
+        for _ in range(2):  # the ledger remembers
+            with pytest.raises(OutcomeUnknown) as caught:
+                client.convert(JPG, name="sign.jpg", to="md")
+            told(caught.value, "sign.jpg", "page count")
+    assert (service.count("image"), service.paid) == (1, 1)
+
+
+def test_a_full_service_is_asked_again_for_a_picture(service: ScriptedService, clock: StillClock) -> None:
+    service.on("image", failed("parse_task_limit_exceeded"), failed("parse_concurrency_limit"))
+    with service.client(clock) as client:
+        client.convert(JPG, name="sign.jpg", to="md")
+    assert (service.count("image"), service.paid) == (3, 1)
+    assert clock.sleeps[:2] == pytest.approx([1.05, 1.365])
+
+
+@pytest.mark.faults("AP-08")
+def test_a_picture_without_a_page_is_incomplete(service: ScriptedService) -> None:
+    service.on("image_status", reply(json={"code": "success", "data": {"status": "success", "result": {"pages": []}}}))
+    with service.client() as client, pytest.raises(IncompleteResult) as caught:
+        client.convert(JPG, name="sign.jpg", to="md")
+    told(caught.value, "sign.jpg", UID)
+
+
+def test_an_archive_that_is_no_base64_is_a_protocol_error(service: ScriptedService) -> None:
+    data = {"status": "success", "result": {"pages": [{"md": "x"}]}, "convert_zip": "%%%"}
+    service.always("image_status", reply(json={"code": "success", "data": data}))
+    with service.client(patience=5) as client, pytest.raises(ProtocolError) as caught:
+        client.convert(JPG, name="sign.jpg", to="md")
+    told(caught.value, "sign.jpg", UID, "base64")
+    assert service.paid == 1
+
+
+@pytest.mark.faults("UP-05")
+@pytest.mark.parametrize("call", ["convert", "parse_image"])
+def test_a_picture_that_changes_while_it_is_sent_is_told_with_its_uid(
+    call: str, service: ScriptedService, tmp_path: Path
+) -> None:
+    path = tmp_path / "sign.jpg"
+    path.write_bytes(JPG)
+
+    def act(conversation: Conversation, request: Request) -> None:
+        path.write_bytes(JPG + b"more")
+        getattr(service, f"_{route}")(request).action(conversation, request)
+
+    route = "image" if call == "convert" else "layout"
+    service.on(route, Step(act))
+    calls: dict[str, Callable[[], object]] = {}
+    with service.client() as client:
+        calls["convert"] = lambda: client.convert(path, to="md")
+        calls["parse_image"] = lambda: client.parse_image(path)
+        with pytest.raises(FileError, match="changed") as caught:
+            calls[call]()
+    told(caught.value, "sign.jpg", UID)
+
+
+def test_the_one_call_for_pictures_answers_with_the_result(service: ScriptedService) -> None:
+    with service.client() as client:
+        result = client.parse_image(JPG, name="sign.jpg")
+        assert (result.uid, result.pages[0].md, result.convert_zip) == (UID, "# Sign", service.convert_zip)
+        with pytest.raises(FileError, match="not a picture"):
+            client.parse_image(make_pdf())
+    assert service.count("layout") == 1
+
+
+def test_without_the_extra_a_png_names_it(service: ScriptedService, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "PIL", None)
+    with service.client() as client, pytest.raises(ConfigError) as caught:
+        client.convert(PNG, name="sign.png", to="docx", out=out)
+    assert re.search(r"pip install 'doc2x-sdk\[\w+\]'", str(caught.value))
+    assert (service.server.connections, tree(out)) == (0, {})
