@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, Self
+from weakref import WeakSet
 
 from doc2x_sdk import config
-from doc2x_sdk.batch import Batch, Done
+from doc2x_sdk.batch import Batch, BatchRun
 from doc2x_sdk.clock import Clock
 from doc2x_sdk.errors import ConfigError, FileError, LedgerError, PagesLimitExceeded
 from doc2x_sdk.flow import pipeline
@@ -99,6 +100,7 @@ class Doc2X:
         service = open_service(api, loaded, clock=clock, environ=environ)
         account = "local" if self._child is not None else loaded.settings.account or loaded.key.fingerprint()
         self._ledger_fault: LedgerError | None = None
+        self._batches: WeakSet[BatchRun] = WeakSet()
         self._kit = Kit(
             service,
             loaded.settings,
@@ -163,7 +165,9 @@ class Doc2X:
         return client
 
     def close(self) -> None:
-        """Close the connections, and end the server that `local` started."""
+        """Stop what batches still do, close the connections, and end the server that `local` started."""
+        for batch in list(self._batches):
+            batch.close()
         self._kit.service.close()
         if self._kit.ledger is not None:
             self._kit.ledger.close()
@@ -274,7 +278,7 @@ class Doc2X:
         max_pages: int | None = None,
         fail_fast: bool = False,
         on_progress: ProgressCallback | None = None,
-    ) -> Iterator[Done]:
+    ) -> BatchRun:
         """Convert many files and yield what becomes of each, as they finish.
 
         The arguments that `convert` has mean the same; memory does not grow with the number of files, and closing the
@@ -319,9 +323,10 @@ class Doc2X:
             retry_failed,
         )
         kit = replace(self._kit, budget=Budget(max_pages))
-        return Batch(
-            sources, self._checked(wish), kit, jobs=jobs, fail_fast=fail_fast, on_progress=on_progress
-        ).results()
+        batch = Batch(sources, self._checked(wish), kit, jobs=jobs, fail_fast=fail_fast, on_progress=on_progress)
+        run = BatchRun(batch)
+        self._batches.add(run)
+        return run
 
     def fetch(
         self,

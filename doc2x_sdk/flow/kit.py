@@ -15,6 +15,7 @@ from doc2x_sdk.config import Settings
 from doc2x_sdk.errors import BudgetExceeded, Doc2XError
 from doc2x_sdk.flow.fetch import ExportSlots
 from doc2x_sdk.flow.source import Source
+from doc2x_sdk.flow.staging import sweep
 from doc2x_sdk.flow.wait import FAST, poll_floor
 from doc2x_sdk.formats.registry import Formats, Plan
 from doc2x_sdk.ledger.ledger import Ledger, Receipt
@@ -163,6 +164,7 @@ class Kit:
     hold: threading.Event = field(default_factory=threading.Event)
     budget: Budget = field(default_factory=Budget)
     in_batch: bool = False
+    swept: set[Path] = field(default_factory=set, repr=False)
 
     @property
     def floor(self) -> float:
@@ -180,6 +182,12 @@ class Kit:
         """Raise `Stopped` once the work was asked to stop."""
         if self.stop.is_set():
             raise Stopped
+
+    def sweep(self, out: Path | None) -> None:
+        """Remove what killed processes left in a folder of results, once a client."""
+        if out is not None and out not in self.swept:
+            self.swept.add(out)
+            sweep(out)
 
     def check_begin(self) -> None:
         """Raise `Stopped` once nothing new is to be paid for."""

@@ -15,9 +15,10 @@ from doc2x_sdk.flow.kit import AnyReceipt, Kit, Reporter, Wish
 from doc2x_sdk.flow.parse import ask_for, parse
 from doc2x_sdk.flow.picture import as_pdf
 from doc2x_sdk.flow.process import PictureNatives, parse_bundle
-from doc2x_sdk.flow.publish import Publisher, result_name, staging
+from doc2x_sdk.flow.publish import Publisher, result_name
 from doc2x_sdk.flow.results import Results
 from doc2x_sdk.flow.source import Input, Source, open_source
+from doc2x_sdk.flow.staging import staging
 from doc2x_sdk.flow.wait import wait
 from doc2x_sdk.formats.offers import Offer
 from doc2x_sdk.formats.plan import PARSE
@@ -60,6 +61,7 @@ def convert_source(source: Source, wish: Wish, kit: Kit, *, on_progress: Progres
         done = what_is_there(source, wish, kit)
         if done is not None:
             return done
+        kit.sweep(wish.out)
         with staging(wish.out) as stage:
             return Conversion(source, wish, kit, stage, report).run()
     except Doc2XError as error:

@@ -6,7 +6,6 @@ import hashlib
 import os
 import re
 import shutil
-import tempfile
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -18,10 +17,11 @@ from doc2x_sdk.clock import Clock
 from doc2x_sdk.errors import ConfigError, ExporterError, OutputError
 from doc2x_sdk.flow.disk import place, sync_folder, writing
 from doc2x_sdk.flow.source import Source
+from doc2x_sdk.flow.staging import staging
 from doc2x_sdk.flow.unpack import RESERVED
 from doc2x_sdk.models import Bundle
 
-__all__ = ["Publisher", "digest_of", "publish_file", "result_name", "staging"]
+__all__ = ["Publisher", "digest_of", "publish_file", "result_name"]
 
 NAME_BYTES = 120  # of a result's name, so that `_images/<picture>` still fits a path
 IMAGES = "images"
@@ -69,25 +69,6 @@ def portable(character: str) -> str:
     if unicodedata.category(character) == "Zs":
         return " "
     return "_" if character in '<>:"/\\|?*' or not character.isprintable() else character
-
-
-@contextmanager
-def staging(out: Path | None) -> Iterator[Path]:
-    """Yield a private folder on the file system of the results, and remove it afterwards.
-
-    Raises `OutputError` when `out` is no folder or can't be written; so it is entered before anything is paid.
-    """
-    folder = Path(tempfile.gettempdir()) if out is None else out
-    what = "The output folder"
-    with writing(folder, what):
-        if folder.exists() and not folder.is_dir():
-            raise OutputError(f"{what}: {folder} is not a folder", path=folder, advice="Choose another with `out`.")
-        folder.mkdir(parents=True, exist_ok=True)
-        stage = Path(tempfile.mkdtemp(prefix=".doc2x-", dir=folder))
-    try:
-        yield stage
-    finally:
-        shutil.rmtree(stage, ignore_errors=True)
 
 
 @contextmanager
@@ -213,7 +194,7 @@ class Publisher:
         if self._before_place is not None:
             self._before_place(target, digest_of(staged))
         for final, picture in self._waiting.items():
-            final.parent.mkdir(parents=True, exist_ok=True)
+            make_inside(final.parent, self.folder)
             place(picture, final, overwrite=True)
         self._waiting = {}
         if self._images.is_dir():
@@ -254,7 +235,7 @@ class Publisher:
             if self.overwrite:  # an older result keeps its pictures until all of the new one is on the disk
                 self._waiting[final] = staged
             else:
-                final.parent.mkdir(parents=True, exist_ok=True)
+                make_inside(final.parent, self.folder)
                 if not place(staged, final, overwrite=False):
                     continue
             self._placed[candidate.as_posix()] = digest
@@ -285,6 +266,16 @@ def rewrite_paths(text: str, links: Mapping[str, str], *, escape: bool) -> str:
 def quoted(link: str) -> str:
     """Return a link as Markdown and HTML want it: percent-encoded, a URL only where it is not yet."""
     return quote(link, safe="%/:=&?~#+!$,;@[]*") if "://" in link else quote(link)
+
+
+def make_inside(folder: Path, root: Path) -> None:
+    """Make a folder below `root`; raises `OutputError` where a link on the way there would lead elsewhere."""
+    for each in (folder, *folder.parents):
+        if each == root:
+            break
+        if each.is_symlink():
+            raise OutputError(f"Publishing: {each} is a link; results don't follow it", path=each)
+    folder.mkdir(parents=True, exist_ok=True)
 
 
 def rewrite(text: str, links: Mapping[str, str], *, escape: bool) -> str:

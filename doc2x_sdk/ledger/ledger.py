@@ -193,7 +193,12 @@ class Ledger:
 
     def task_limit(self, account: str) -> float:
         """Return how many parses of the account may be in flight at present."""
-        return float(self._store.write(lambda connection: admission.limits(connection, account)["tasks"]))
+
+        def look(connection: sqlite3.Connection) -> float:
+            found = connection.execute("SELECT tasks FROM pace WHERE account = ?", (account,)).fetchone()
+            return admission.TASKS_FIRST if found is None else float(found[0])
+
+        return self._store.read(look)
 
     def limit_met(self, row: ParseRow, code: str | None) -> None:
         """Note that the service was full: this account's slots are halved."""

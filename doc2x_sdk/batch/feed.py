@@ -1,0 +1,148 @@
+"""From paths to checked documents: read ahead by a few dozen, the longest of them first."""
+
+from __future__ import annotations
+
+import heapq
+import os
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from doc2x_sdk.batch.done import Done
+from doc2x_sdk.clock import Clock
+from doc2x_sdk.flow.kit import Wish
+from doc2x_sdk.flow.source import Source, printable
+
+__all__ = ["Checked", "Feed"]
+
+WINDOW = 32  # documents checked ahead, among which the longest goes first
+FILLED_WITHIN = 0.5  # seconds that checked documents wait for the window to fill
+LOOK = 0.2  # seconds between two looks at whether the batch was stopped
+
+
+@dataclass(order=True, slots=True)
+class Checked:
+    """A checked input in the window: the longest first, then in the given order."""
+
+    rank: tuple[int, int]
+    source: Source = field(compare=False)
+    wish: Wish = field(compare=False)
+
+
+Check = Callable[[Path, int, str], Checked | Done]
+
+
+class Feed:
+    """Hands out checked documents to many threads. Memory does not grow with the number of paths.
+
+    Args:
+        paths: may be a generator of any length; it is asked by one thread at a time, and may be slow.
+        reserve: gives the template of a path's results; called for one path after another.
+        check: checks a path, given with its number and template; called from the threads that ask.
+        clock: tells how long a document has waited.
+    """
+
+    def __init__(
+        self,
+        paths: Iterable[str | os.PathLike[str]],
+        reserve: Callable[[Path], str],
+        check: Check,
+        clock: Clock,
+    ) -> None:
+        self._paths = iter(paths)
+        self._reserve = reserve
+        self._check = check
+        self._clock = clock
+        self._changed = threading.Condition()
+        self._window: list[Checked] = []
+        self._fill_by = 0.0
+        self._taken = 0
+        self._checking = 0
+        self._asking = False
+        self.exhausted = False
+        self.failure: Exception | None = None
+        """What the iterable of paths raised, if it did."""
+
+    def next(self, is_stopped: Callable[[], bool]) -> Checked | Done | None:
+        """Return a checked document, or an input's error; None at the end, or once it is stopped."""
+        while True:
+            with self._changed:
+                while True:
+                    if is_stopped() or (self._is_over() and not self._window):
+                        return None
+                    if self._is_ripe():
+                        return self._pop()
+                    if self._may_ask():
+                        break
+                    self._changed.wait(LOOK)
+                self._asking = True
+            found = self._ask()
+            if found is not None:
+                return found
+
+    def wake(self) -> None:
+        """Let the threads that wait look at whether they were stopped."""
+        with self._changed:
+            self._changed.notify_all()
+
+    def rest(self) -> Iterator[str]:
+        """Yield the names of the inputs that were not handed out; nothing may ask any more."""
+        with self._changed:
+            while self._asking or self._checking:
+                self._changed.wait(LOOK)
+            window, self._window = self._window, []
+        yield from (each.source.name for each in sorted(window, key=lambda each: each.rank[1]))
+        if self.failure is None:
+            yield from (printable(os.fspath(path)) for path in self._paths)
+
+    def _may_ask(self) -> bool:
+        return not self._asking and not self.exhausted and len(self._window) + self._checking < WINDOW
+
+    def _is_over(self) -> bool:
+        return self.exhausted and not self._checking and not self._asking
+
+    def _is_ripe(self) -> bool:
+        """Tell whether the longest document of the window may go."""
+        if not self._window:
+            return False
+        full = len(self._window) + self._checking >= WINDOW or self._is_over()
+        return full or self._clock.monotonic() >= self._fill_by
+
+    def _pop(self) -> Checked:
+        longest = heapq.heappop(self._window)
+        self._fill_by = self._clock.monotonic() + FILLED_WITHIN
+        self._changed.notify_all()
+        return longest
+
+    def _ask(self) -> Done | None:
+        """Take the next path and check it into the window; return its error if it has one."""
+        path, template = None, ""
+        try:
+            path = Path(next(self._paths))
+            template = self._reserve(path)
+        except StopIteration:
+            pass
+        except Exception as error:  # noqa: BLE001 - it is the caller's iterable; he gets it back
+            path, self.failure = None, error
+        with self._changed:
+            self._asking = False
+            self._changed.notify_all()
+            if path is None:
+                self.exhausted = True
+                return None
+            number = self._taken
+            self._taken += 1
+            self._checking += 1
+        checked: Checked | Done | None = None
+        try:
+            checked = self._check(path, number, template)
+        finally:
+            with self._changed:
+                self._checking -= 1
+                if isinstance(checked, Checked):
+                    if not self._window:
+                        self._fill_by = self._clock.monotonic() + FILLED_WITHIN
+                    heapq.heappush(self._window, checked)
+                self._changed.notify_all()
+        return checked if isinstance(checked, Done) else None

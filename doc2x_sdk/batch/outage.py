@@ -1,0 +1,129 @@
+"""A service that gives no answer: all documents of a batch wait together, and one of them tries now and then."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from doc2x_sdk.clock import Clock
+from doc2x_sdk.errors import NetworkError
+
+__all__ = ["Outage", "Visit"]
+
+log = logging.getLogger("doc2x_sdk")
+
+PAUSE_FIRST = 1.0
+PAUSE_MOST = 60.0  # also: one line a minute in the log
+LOOK = 0.2
+
+
+class Outage:
+    """What the threads of a batch know of the service's silence.
+
+    Args:
+        clock: time and chance.
+        longest: seconds of silence after which the batch gives up.
+        check: called while a document waits; may raise, which ends the wait.
+    """
+
+    def __init__(self, clock: Clock, longest: float, check: Callable[[], None]) -> None:
+        self._clock = clock
+        self._longest = longest
+        self._check = check
+        self._changed = threading.Condition()
+        self._since: float | None = None
+        self._told = 0.0
+        self._pause = PAUSE_FIRST
+        self._trying: Visit | None = None
+
+    @contextmanager
+    def visit(self) -> Iterator[Visit]:
+        """Yield a document's view of it."""
+        one = Visit(self)
+        try:
+            yield one
+        finally:
+            self.leave(one)
+
+    def enter(self, one: Visit) -> None:
+        """Wait while the service is silent, unless this document is the one that tries."""
+        while True:
+            with self._changed:
+                if self._since is None or self._trying is one:
+                    return
+                if self._trying is None:
+                    self._trying = one
+                    return
+                self._changed.wait(LOOK)
+            self._check()
+
+    def pause(self, one: Visit, seconds: float) -> float:
+        """Return how long to sleep instead of so long: the document that tries does so ever more seldom."""
+        with self._changed:
+            if self._since is None or self._trying is not one:
+                return seconds
+            pause, self._pause = max(seconds, self._pause), min(PAUSE_MOST, self._pause * 2)
+            return pause
+
+    def silent(self, one: Visit, error: NetworkError) -> bool:
+        """Wait after a failure until it is time to try again; False when the silence has lasted too long."""
+        with self._changed:
+            now = self._clock.monotonic()
+            if self._since is None:
+                self._since, self._told = now, now - PAUSE_MOST
+            lasted = now - self._since
+            if lasted > self._longest:
+                return False
+            if now - self._told >= PAUSE_MOST:
+                self._told = now
+                log.warning(
+                    "no answer from the service for %.0f s; all documents wait, and one tries now and then (%s)",
+                    lasted,
+                    error.message,
+                )
+            if self._trying is None:
+                self._trying = one
+            mine = self._trying is one
+        if mine:
+            self._clock.sleep(self._clock.uniform(0.1, 0.2))  # `pause` makes more of it
+        return True
+
+    def over(self) -> None:
+        """Note that the service answered: all go on."""
+        with self._changed:
+            if self._since is not None:
+                log.warning("the service answers again, after %.0f s", self._clock.monotonic() - self._since)
+            self._since, self._trying, self._pause = None, None, PAUSE_FIRST
+            self._changed.notify_all()
+
+    def leave(self, one: Visit) -> None:
+        """Let another document try, if it was this one's turn."""
+        with self._changed:
+            if self._trying is one:
+                self._trying = None
+                self._changed.notify_all()
+
+
+class Visit:
+    """One document's view of an outage; see `Outage`."""
+
+    def __init__(self, outage: Outage) -> None:
+        self._outage = outage
+
+    def enter(self) -> None:
+        """Wait while the service is silent."""
+        self._outage.enter(self)
+
+    def pause(self, seconds: float) -> float:
+        """Return how long to sleep instead of so long."""
+        return self._outage.pause(self, seconds)
+
+    def silent(self, error: NetworkError) -> bool:
+        """Wait after a failure; False when it has lasted too long."""
+        return self._outage.silent(self, error)
+
+    def answered(self) -> None:
+        """Note an answer."""
+        self._outage.over()

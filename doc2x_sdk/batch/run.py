@@ -1,0 +1,327 @@
+"""A batch: checked ahead, the longest first, one document after another through as many workers as the slots allow.
+
+Results come as they finish. A file's error is its own; what concerns them all (the key, the quota, the budget, the
+disk, the ledger) stops the rest, which are reported as not sent. A service that gives no answer is waited for.
+"""
+
+from __future__ import annotations
+
+import logging
+import operator
+import os
+import queue
+import threading
+import time
+from collections.abc import Generator, Iterable
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from doc2x_sdk.batch.done import Done
+from doc2x_sdk.batch.feed import LOOK, Checked, Feed
+from doc2x_sdk.batch.names import Names
+from doc2x_sdk.batch.outage import Outage, Visit
+from doc2x_sdk.clock import Deadline
+from doc2x_sdk.errors import (
+    AuthError,
+    BudgetExceeded,
+    DiskFull,
+    Doc2XError,
+    LedgerError,
+    NetworkError,
+    QuotaExceeded,
+    RateLimit,
+)
+from doc2x_sdk.flow.kit import Kit, Stopped, Wish
+from doc2x_sdk.flow.pipeline import convert_source
+from doc2x_sdk.flow.source import open_source, printable
+from doc2x_sdk.flow.staging import staging
+from doc2x_sdk.models import Document, Progress, ProgressCallback
+
+__all__ = ["Batch", "BatchRun"]
+
+log = logging.getLogger("doc2x_sdk")
+
+WORKERS_FIRST = 14
+WORKERS_MOST = 64
+RESULTS_AHEAD = 64  # finished documents that wait for the caller before workers do
+PAUSE_WHEN_FULL = 5.0  # seconds before a document that the service stayed too full for is tried again
+LEAVE_WITHIN = 3.0  # seconds that a closed batch waits for its threads; what they do after that costs nothing
+STOPPING = (AuthError, QuotaExceeded, BudgetExceeded, DiskFull, LedgerError)
+"""Errors that concern every document to come."""
+
+
+class Batch:
+    """One batch. Iterate over `results()` once.
+
+    Args:
+        paths: the inputs; may be a generator of any length, which is read ahead by a few dozen.
+        wish: what each is to become.
+        kit: of the client; must have a ledger.
+        jobs: most documents at a time; None lets the account's limits decide.
+        fail_fast: stop at the first error.
+        on_progress: called from the workers' threads.
+    """
+
+    def __init__(
+        self,
+        paths: Iterable[str | os.PathLike[str]],
+        wish: Wish,
+        kit: Kit,
+        *,
+        jobs: int | None = None,
+        fail_fast: bool = False,
+        on_progress: ProgressCallback | None = None,
+    ) -> None:
+        self.stop, self._hold = threading.Event(), threading.Event()
+        self._sleep_plain = kit.clock.sleep
+        clock = replace(kit.clock, sleep=self._sleep)
+        self._kit = replace(kit, clock=clock, stop=self.stop, hold=self._hold, in_batch=True)
+        self._wish = wish
+        self._names = Names(wish, self._kit)
+        self._expected = operator.length_hint(paths, WORKERS_MOST)
+        self._feed = Feed(paths, self._names.reserve, self._check, clock)
+        self._done: queue.Queue[Done | None] = queue.Queue(RESULTS_AHEAD)
+        self._jobs = jobs
+        self._fail_fast = fail_fast
+        self._on_progress = on_progress
+        self._outage = Outage(clock, kit.settings.outage, self._kit.check_stop)
+        self._local = threading.local()
+        self._guard = threading.Lock()
+        self._reason: Doc2XError | None = None
+        self._threads: list[threading.Thread] = []
+        self._working = 0
+        self._running = 0
+
+    @property
+    def in_flight(self) -> int:
+        """How many documents are being worked on."""
+        return self._running
+
+    def results(self) -> Generator[Done]:
+        """Start the workers and yield what becomes of each input, in finishing order; closing it stops the batch.
+
+        Raises `OutputError` before the first when the output folder can't be written, and what `paths` raised, once
+        the documents that were begun have ended.
+        """
+        self._kit.sweep(self._wish.out)
+        with staging(self._wish.out):
+            pass
+        try:
+            self._hire()
+            while (self._working or not self._done.empty()) and not self.stop.is_set():
+                try:
+                    done = self._done.get(timeout=LOOK)
+                except queue.Empty:
+                    continue
+                if done is not None:
+                    yield done
+            if self._reason is not None:
+                for name in self._feed.rest():
+                    yield self._not_sent(name)
+        finally:
+            self.close()
+        if self._feed.failure is not None:
+            raise self._feed.failure
+
+    def close(self) -> None:
+        """Stop: nothing more is uploaded, and what was paid stays in the ledger."""
+        self.stop.set()
+        self._feed.wake()
+        end = time.monotonic() + LEAVE_WITHIN
+        for thread in self._threads:
+            thread.join(max(0.0, end - time.monotonic()))
+
+    def _not_sent(self, name: str) -> Done:
+        """Describe an input that a stop kept from being begun."""
+        reason = self._reason or Doc2XError("The batch was stopped", advice="")
+        error = type(reason)(f"Not sent: {reason.message}", advice=reason.advice, code=reason.code, source=name)
+        return Done(name, error=error, sent=False)
+
+    def _sleep(self, seconds: float) -> None:
+        """Sleep, unless the batch is stopped meanwhile; while the service gives no answer, until it does."""
+        visit: Visit | None = getattr(self._local, "visit", None)
+        if visit is not None:
+            seconds = visit.pause(seconds)
+        if self._sleep_plain is not time.sleep:
+            self._sleep_plain(seconds)
+        else:
+            self.stop.wait(seconds)
+        self._kit.check_stop()
+        if visit is not None:
+            visit.enter()
+
+    def _progress(self, progress: Progress) -> None:
+        """Pass a step on; one of the parse comes with an answer of the service."""
+        visit: Visit | None = getattr(self._local, "visit", None)
+        if visit is not None and progress.stage == "parse":
+            visit.answered()
+        if self._on_progress is not None:
+            self._on_progress(progress)
+
+    def _hire(self) -> None:
+        """Start as many workers as the account's slots can use: some parse while others export."""
+        limit = WORKERS_FIRST
+        if self._kit.ledger is not None:
+            with suppress(LedgerError):  # told by the next document
+                limit = max(limit, int(1.5 * self._kit.ledger.task_limit(self._kit.account)) + 4)
+        limit = min(limit, WORKERS_MOST, self._jobs or WORKERS_MOST, max(1, self._expected))
+        with self._guard:
+            while len(self._threads) < limit and not self.stop.is_set():
+                self._working += 1
+                name = f"doc2x-{len(self._threads) + 1}"
+                self._threads.append(threading.Thread(target=self._work, name=name, daemon=True))
+                self._threads[-1].start()
+
+    def _work(self) -> None:
+        """Convert documents until there are none or the batch is stopped."""
+        try:
+            while (checked := self._feed.next(self._is_over)) is not None:
+                done = checked if isinstance(checked, Done) else self._counted(checked)
+                self._judge(done)
+                self._give(done)
+        except Stopped:
+            return
+        finally:
+            with self._guard:
+                self._working -= 1
+            self._give(None)
+
+    def _is_over(self) -> bool:
+        return self.stop.is_set() or self._hold.is_set()
+
+    def _check(self, path: Path, number: int, template: str) -> Checked | Done:
+        """Check a path and fix the name of its results."""
+        called = printable(str(path))
+        try:
+            with open_source(path, self._kit.settings, name=called) as source:
+                name = self._names.settle(template, source)
+                return Checked((-source.pages, number), source, replace(self._wish, name=name))
+        except Doc2XError as error:
+            return Done(called, error=error)
+        except Exception as error:  # noqa: BLE001 - no file may end the others
+            return Done(called, error=unexpected(error, called))
+
+    def _counted(self, checked: Checked) -> Done:
+        with self._guard:
+            self._running += 1
+        try:
+            with self._outage.visit() as visit:
+                self._local.visit = visit
+                return self._convert(checked, visit)
+        finally:
+            self._local.visit = None
+            with self._guard:
+                self._running -= 1
+
+    def _convert(self, checked: Checked, visit: Visit) -> Done:
+        """Convert one document; a service that gives no answer, or stays full, is waited for."""
+        name = checked.source.name
+        give_up = self._kit.clock.deadline(self._kit.settings.parse_timeout)
+        while True:
+            try:
+                visit.enter()
+                document = self._converted(checked)
+            except Stopped:
+                if self.stop.is_set():
+                    raise
+                return self._not_sent(name)
+            except (NetworkError, RateLimit) as error:
+                if not self._may_try_again(error, visit, give_up):
+                    return Done(name, error=error)
+            except Doc2XError as error:
+                if error.status is not None or error.code is not None:
+                    visit.answered()
+                return Done(name, error=error)
+            except Exception as error:  # no document may end the others
+                log.debug("%s: unexpected", name, exc_info=True)
+                return Done(name, error=unexpected(error, name))
+            else:
+                visit.answered()
+                return Done(name, document=document)
+
+    def _may_try_again(self, error: NetworkError | RateLimit, visit: Visit, give_up: Deadline) -> bool:
+        """Wait before the next try; False when the document, or the service, took too long."""
+        if isinstance(error, NetworkError):
+            goes_on = visit.silent(error)
+            if not goes_on:
+                self._end(error)
+            return goes_on
+        visit.answered()
+        if give_up.passed():
+            return False
+        self._kit.clock.sleep(max(PAUSE_WHEN_FULL, error.retry_after or 0.0))
+        return True
+
+    def _converted(self, checked: Checked) -> Document:
+        checked.source.check_unchanged()
+        return convert_source(checked.source, checked.wish, self._kit, on_progress=self._progress)
+
+    def _judge(self, done: Done) -> None:
+        """Stop the batch for what concerns all; otherwise see whether there is room for more workers."""
+        if done.error is not None and (self._fail_fast or isinstance(done.error, STOPPING)):
+            self._end(done.error)
+        elif not self._feed.exhausted and done.error is None:
+            self._hire()
+
+    def _end(self, reason: Doc2XError) -> None:
+        """Begin nothing more; what was paid goes on."""
+        with self._guard:
+            self._reason = self._reason or reason
+        self._hold.set()
+        self._feed.wake()
+
+    def _give(self, done: Done | None) -> None:
+        """Hand a result to the caller, who may have left."""
+        while not self.stop.is_set():
+            try:
+                self._done.put(done, timeout=LOOK)
+            except queue.Full:
+                continue
+            return
+
+
+class BatchRun:
+    """A running batch as its caller holds it: an iterator of `Done` that stops the batch when it is closed or dropped.
+
+    Also a context manager, which closes it.
+    """
+
+    def __init__(self, batch: Batch) -> None:
+        self._batch = batch
+        self._results: Generator[Done] = batch.results()
+
+    @property
+    def in_flight(self) -> int:
+        """How many documents are being worked on."""
+        return self._batch.in_flight
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> Done:
+        return next(self._results)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def stop(self) -> None:
+        """Let no further document begin, from any thread or a signal handler; returns at once."""
+        self._batch.stop.set()
+
+    def close(self) -> None:
+        """Stop the batch: nothing more is uploaded, and what was paid stays in the ledger; takes a few seconds."""
+        self._batch.close()
+        self._results.close()
+
+
+def unexpected(error: Exception, name: str) -> Doc2XError:
+    """Turn what should not have happened into an error of one document."""
+    return Doc2XError(f"It failed on this machine: {type(error).__name__}: {error}", source=name)
