@@ -20,6 +20,8 @@ SPECIAL = re.compile(
     r"[*`~|$]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])|\\(?=[!-/:-@\[-`{-~])|<|>|&(?=#?\w+;)|\](?=[(\[])|!(?=\[)"
 )
 NO_PIPES = re.compile(r"\\(?:begin|text\w*|mbox|hbox|operatorname|tag|label|verb)\b")
+BLANK_LINES = re.compile(r"(?:[ \t]*(?:\r\n?|\n))*(?:[ \t]*\Z)?")
+DEEPEST = 20
 PIPE = re.compile(r"\\(.)|\|", re.DOTALL)
 
 
@@ -49,17 +51,11 @@ def tables_to_pipes(text: str) -> str:
         if pipes is None:
             continue
         before = text[at:first].rstrip()
-        after = text[last:].lstrip(" \t\r\n")
-        tail = len(text) - len(after)
+        blank = BLANK_LINES.match(text, last)
+        at = blank.end() if blank else last
         parts += [before, "\n\n" if before else "", pipes]
-        parts.append("\n\n" if after else "\n" if tail > last else "")
-        at = tail - indent_of(text, tail) if after else len(text)
+        parts.append("\n\n" if at < len(text) else "\n" if at > last else "")
     return "".join([*parts, text[at:]])
-
-
-def indent_of(text: str, at: int) -> int:
-    """Return how many spaces and tabs precede an offset."""
-    return at - len(text[:at].rstrip(" \t"))
 
 
 def line_of(text: str, start: int, end: int) -> tuple[int, int]:
@@ -71,7 +67,7 @@ def line_of(text: str, start: int, end: int) -> tuple[int, int]:
 
 def as_pipes(scanned: Scan, start: int, end: int) -> str | None:
     """Return one table as pipes; None when it must stay."""
-    if any(start < span.start < end for span in scanned.of("code", "definition")):
+    if scanned.within(start, end, "code", "definition"):
         return None
     table = html_table(scanned, start, end)
     if table.caption or not table.rows or not table.columns:
@@ -115,8 +111,10 @@ def as_cell(node: LexborNode, formulas: Mapping[str, str]) -> str:
     return "".join(formulas.get(letter, letter) for letter in text)
 
 
-def pieces(node: LexborNode) -> Iterator[str]:
+def pieces(node: LexborNode, depth: int = 0) -> Iterator[str]:
     """Yield a cell as Markdown, in pieces, with the masks of its formulas; raises `Kept`."""
+    if depth > DEEPEST:
+        raise Kept
     for child in node.iter(include_text=True):
         if child.is_text_node:
             yield escaped(child.text_content or "")
@@ -125,10 +123,10 @@ def pieces(node: LexborNode) -> Iterator[str]:
         elif child.tag == "img":
             yield tag_of(child)
         elif child.tag == "span" and not child.attributes:
-            yield from pieces(child)
+            yield from pieces(child, depth + 1)
         elif child.tag in KEPT_TAGS:
             yield tag_of(child)
-            yield from pieces(child)
+            yield from pieces(child, depth + 1)
             yield f"</{child.tag}>"
         else:
             raise Kept

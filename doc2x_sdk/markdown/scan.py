@@ -11,6 +11,7 @@ dollars it neither begins nor ends with a space, and `$5)-$6` is money: what beg
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -54,6 +55,17 @@ class Scan:
     def of(self, *kinds: str) -> list[Span]:
         """Return the spans of some kinds."""
         return [span for span in self.spans if span.kind in kinds]
+
+    def within(self, start: int, end: int, *kinds: str) -> list[Span]:
+        """Return the spans of some kinds that lie wholly in a part of the text."""
+        found: list[Span] = []
+        for index in range(bisect_left(self.spans, start, key=lambda span: span.start), len(self.spans)):
+            span = self.spans[index]
+            if span.start >= end:
+                break
+            if span.end <= end and span.kind in kinds:
+                found.append(span)
+        return found
 
 
 def scan(text: str) -> Scan:

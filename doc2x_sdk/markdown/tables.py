@@ -101,12 +101,11 @@ def masked(scanned: Scan, start: int, end: int) -> tuple[str, dict[str, Span]]:
     free = (chr(number) for number in MASKS if chr(number) not in used)
     formulas: dict[str, Span] = {}
     at, parts = start, []
-    for span in scanned.of("formula"):
-        if start <= span.start and span.end <= end:
-            mask = next(free)
-            formulas[mask] = span
-            parts += [text[at : span.start], mask]
-            at = span.end
+    for span in scanned.within(start, end, "formula"):
+        mask = next(free)
+        formulas[mask] = span
+        parts += [text[at : span.start], mask]
+        at = span.end
     return "".join([*parts, text[at:end]]), formulas
 
 
@@ -180,19 +179,22 @@ def text_of(node: LexborNode, formulas: Mapping[str, str]) -> str:
 
 
 def texts(node: LexborNode) -> Iterator[str]:
-    """Yield the pieces of an element's text; line breaks of the source are spaces."""
-    for child in node.iter(include_text=True):
-        if child.is_text_node:
-            yield re.sub(r"\s", " ", child.text_content or "")
-        elif child.tag == "br":
+    """Yield the pieces of an element's text; line breaks of the source are spaces. Elements may be nested deeply."""
+    waiting: list[LexborNode | str] = [node]
+    while waiting:
+        each = waiting.pop()
+        if isinstance(each, str):
+            yield each
+        elif each.is_text_node:
+            yield re.sub(r"\s", " ", each.text_content or "")
+        elif each.tag == "br":
             yield "\n"
-        elif child.tag == "img":
-            yield f"![{child.attributes.get('alt') or ''}]({child.attributes.get('src') or ''})"
-        elif child.is_element_node:
-            edge = "\n" if child.tag in BLOCK_TAGS else " " if child.tag in ("td", "th") else ""
+        elif each.tag == "img":
+            yield f"![{each.attributes.get('alt') or ''}]({each.attributes.get('src') or ''})"
+        elif each.is_element_node:
+            edge = "\n" if each.tag in BLOCK_TAGS else " " if each.tag in ("td", "th") else ""
             yield edge
-            yield from texts(child)
-            yield edge
+            waiting += [edge, *reversed(list(each.iter(include_text=True)))]
 
 
 @cache

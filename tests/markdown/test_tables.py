@@ -126,6 +126,14 @@ def test_absurd_spans_cost_nothing():
     assert len(table.cells) == 1600
 
 
+@pytest.mark.parametrize("tag", ["b", "div", "table><tr><td"])
+def test_elements_nested_absurdly_deep_are_read_and_stay(tag):
+    text = "".join(["<table><tr><td>", f"<{tag}>" * 3000, "x", f"</{tag.split('>')[0]}>" * 3000, "</td></tr></table>"])
+    (table,) = find_tables(text)
+    assert "x" in table.grid()[0][0]
+    assert tables_to_pipes(text) == text
+
+
 def test_tables_of_pipes_are_read_too():
     (table,) = find_tables("| a | b\\|c |\n|---|:-:|\n| `x` | $y$ |\n")
     assert (table.is_html, table.grid()) == (False, [["a", "b|c"], ["`x`", "$y$"]])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
 from doc2x_sdk.hookspecs import Option
@@ -67,7 +67,7 @@ def heading(sheet: Worksheet, found: Found, source: str) -> int:
 
     put(sheet, 1, 1, found.caption)
     sheet.cell(1, 1).font = Font(bold=True)
-    put(sheet, 2, 1, f"Page {found.page} of {source}")
+    put(sheet, 2, 1, f"Page {found.page} of {PurePath(source).name}")
     return HEADING_ROWS + 1
 
 
