@@ -25,7 +25,7 @@ class Contestant:
     options: Mapping[str, Any]
 
 
-OURS = Contestant("doc2x-sdk", "doc2x", {"poll_floor": 0.3})  # what a remote service gets; loopback would get 0.05
+OURS = Contestant("doc2x-sdk", "doc2x", {})
 DEFAULT = Contestant("pdfdeal", "pdfdeal", {})
 FULL_SPEED = Contestant("pdfdeal full_speed", "pdfdeal", {"full_speed": True})
 THREADS = Contestant("pdfdeal thread=30", "pdfdeal", {"thread": 30})
