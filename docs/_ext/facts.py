@@ -77,6 +77,11 @@ def plain(_: Sphinx, __: object, lines: list[str]) -> None:
     lines[:] = [re.sub(r"(``.*?``)|([*_])", lambda found: found[1] or f"\\{found[2]}", line) for line in text]
 
 
+def code_in_docstrings(_: Sphinx, __: str, ___: str, ____: object, _____: object, lines: list[str]) -> None:
+    """Docstrings write code in single backticks, as Markdown does."""
+    lines[:] = [re.sub(r"(?<![`:])`([^`]+)`(?!`)", r"``\1``", line) for line in lines]
+
+
 def with_examples(_: Sphinx, context: click.Context, lines: list[str]) -> None:
     """Put a command's examples behind its options."""
     examples = getattr(context.command, "examples", ())
@@ -93,5 +98,6 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.add_directive("errors-table", ErrorsTable)
     app.connect("sphinx-click-process-description", plain)
     app.connect("sphinx-click-process-options", plain)
+    app.connect("autodoc-process-docstring", code_in_docstrings, priority=100)
     app.connect("sphinx-click-process-epilog", with_examples)
     return {"parallel_read_safe": True}
