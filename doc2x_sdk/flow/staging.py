@@ -36,7 +36,7 @@ def staging(out: Path | None) -> Iterator[Path]:
         folder.mkdir(parents=True, exist_ok=True)
         stage, descriptor = make(folder)
     try:
-        yield stage / "work"
+        yield stage
     finally:
         shutil.rmtree(stage, ignore_errors=True)
         os.close(descriptor)
@@ -52,7 +52,6 @@ def make(folder: Path) -> tuple[Path, int]:
             descriptor = os.open(mark, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
             try:
                 if lock(descriptor) and os.path.samestat(os.fstat(descriptor), mark.stat()):
-                    (stage / "work").mkdir()
                     return stage, descriptor
             except OSError:
                 os.close(descriptor)
