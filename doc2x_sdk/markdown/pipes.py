@@ -116,7 +116,7 @@ def pieces(node: LexborNode, depth: int = 0) -> Iterator[str]:
     if depth > DEEPEST:
         raise Kept
     for child in node.iter(include_text=True):
-        if child.is_text_node:
+        if child.tag == "-text":
             yield escaped(child.text_content or "")
         elif child.tag == "br":
             yield "<br>"

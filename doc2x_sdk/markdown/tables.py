@@ -185,13 +185,13 @@ def texts(node: LexborNode) -> Iterator[str]:
         each = waiting.pop()
         if isinstance(each, str):
             yield each
-        elif each.is_text_node:
+        elif each.tag == "-text":
             yield re.sub(r"\s", " ", each.text_content or "")
         elif each.tag == "br":
             yield "\n"
         elif each.tag == "img":
             yield f"![{each.attributes.get('alt') or ''}]({each.attributes.get('src') or ''})"
-        elif each.is_element_node:
+        elif each.tag and each.tag[0].isalpha():  # no comment or the like
             edge = "\n" if each.tag in BLOCK_TAGS else " " if each.tag in ("td", "th") else ""
             yield edge
             waiting += [edge, *reversed(list(each.iter(include_text=True)))]
