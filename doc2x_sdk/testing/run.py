@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import shutil
 import tempfile
-import weakref
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,12 +19,12 @@ from doc2x_sdk.testing.samples import sample_bundle
 __all__ = ["Run", "run_exporter"]
 
 
-@dataclass(frozen=True, weakref_slot=True, slots=True)
+@dataclass(frozen=True, slots=True)
 class Run:
     """What an exporter made.
 
     Attributes:
-        files: what it returned, the main file first. They live as long as this object, or in the `out` that was given.
+        files: what it returned, the main file first. They stay until the process ends, or in the `out` that was given.
         warnings: what it told the user, with the format's name before it.
         bundle: what it read.
     """
@@ -76,5 +76,5 @@ def run_exporter(
         shutil.rmtree(stage, ignore_errors=True)
         raise
     if out is None:
-        weakref.finalize(run, shutil.rmtree, stage, ignore_errors=True)
+        atexit.register(shutil.rmtree, stage, ignore_errors=True)
     return run

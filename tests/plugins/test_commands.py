@@ -1,0 +1,98 @@
+"""What plugins do to the command line: `doc2x plugins`, `doc2x formats NAME`, and commands of their own."""
+
+import json
+from collections.abc import Callable
+
+import click
+import pytest
+
+from doc2x_sdk import hookimpl
+from doc2x_sdk.cli.extension import find_command
+from doc2x_sdk.cli.main import main
+from tests.plugins.conftest import GOOD, Install, Plugin, formats_of
+
+COMMAND = """
+    import click
+    from doc2x_sdk import hookimpl
+
+    @hookimpl
+    def doc2x_register_commands(cli):
+        @cli.command()
+        @click.argument("word")
+        def greet(word):
+            click.echo(f"hello {word}")
+
+        @cli.command("convert")
+        def taken_over():
+            click.echo("taken over")
+"""
+
+
+def run(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]:
+    try:
+        code = main(list(words))
+    except SystemExit as end:
+        code = int(end.code or 0)
+    said = capsys.readouterr()
+    return code, said.out, said.err
+
+
+@pytest.mark.faults("PL-07")
+def test_plugins_lists_what_is_broken_with_its_reason(install: Install, capsys: pytest.CaptureFixture[str]) -> None:
+    install("doc2x-good", GOOD)
+    install("doc2x-bad", "import no_such_module_of_doc2x")
+    code, out, err = run(capsys, "plugins", "--json")
+    rows = {row["package"]: row for row in json.loads(out)}
+    assert code == 0
+    assert rows["doc2x-good"]["state"] == "loaded"
+    assert rows["doc2x-bad"]["state"] == "broken"
+    assert "no_such_module_of_doc2x" in rows["doc2x-bad"]["reason"]
+    assert set(rows["doc2x-bad"]) == {
+        *("package", "version", "name", "hooks", "formats", "state", "reason", "entry"),
+    }
+    out = run(capsys, "plugins")[1]
+    assert "doc2x-bad\t1.2\tbroken" in out
+
+
+def test_formats_tells_the_options_of_one(install: Install, capsys: pytest.CaptureFixture[str]) -> None:
+    source = GOOD.replace("def export", "options = (Option('size', int, 3, 'how large'),)\n\n        def export")
+    install("doc2x-good", source.replace("import hookimpl", "import Option, hookimpl"))
+    assert run(capsys, "formats", "good")[1].splitlines()[1] == "good.size\tint\t3\thow large"
+    told = json.loads(run(capsys, "formats", "good", "--json")[1])
+    assert told["options"] == [
+        {"name": "size", "type": "int", "default": 3, "choices": [], "multiple": False, "help": "how large"}
+    ]
+    code, _, err = run(capsys, "formats", "epub")
+    assert code == 2
+    assert "pip install doc2x-pandoc" in err
+
+
+def test_a_plugins_command_is_found_and_takes_over_nothing(
+    install: Install, capsys: pytest.CaptureFixture[str]
+) -> None:
+    install("doc2x-other", COMMAND)
+    assert run(capsys, "greet", "you")[:2] == (0, "hello you\n")
+    assert "taken over" not in run(capsys, "convert", "--help")[1]
+
+
+def adding(name: str) -> Callable[..., object]:
+    class Adding(Plugin):
+        @hookimpl
+        def doc2x_register_commands(self, cli: click.Group) -> None:
+            if not name:
+                raise SystemExit(3)
+            cli.add_command(click.Command(name))
+
+    return Adding
+
+
+def test_two_plugins_that_add_one_command_are_both_named() -> None:
+    with pytest.raises(click.UsageError, match="added twice: by doc2x-test and by doc2x-test1"):
+        find_command("greet", formats_of(adding("greet")(), adding("greet")()))
+
+
+def test_a_plugin_that_fails_to_add_its_commands_does_not_stop_the_others(capsys: pytest.CaptureFixture[str]) -> None:
+    command = find_command("greet", formats_of(adding("")(), adding("greet")()))
+    assert command is not None
+    assert command.name == "greet"
+    assert "doc2x-test 1.2 can't add its commands: SystemExit: 3" in capsys.readouterr().err
