@@ -14,7 +14,7 @@ from tests.benchmarks.workloads import OURS, WORKLOADS
 
 __all__ = ["Results", "as_json", "medians", "print_table"]
 
-MEDIANS = ("wall", "bound", "cpu", "peak", "growth", "wasted", "requests", "connections", "server_cpu")
+MEDIANS = ("wall", "bound", "cpu", "cpu_call", "peak", "growth", "wasted", "requests", "connections", "server_cpu")
 
 
 @dataclass

@@ -29,7 +29,7 @@ class Run:
     Attributes:
         wall: the library call, imports aside; of a client that was stopped, its patience.
         bound: the least that was possible.
-        cpu: user and system time of the client's whole process.
+        cpu: user and system time of the client's whole process; `cpu_call`: of the call alone, imports aside.
         peak: its largest resident memory.
         growth: of its memory from document 100 to the end; None for fewer.
         wasted: between the instants at which a parse or export was ready and its answer left for the client.
@@ -46,6 +46,7 @@ class Run:
     wall: float
     bound: float
     cpu: float | None
+    cpu_call: float | None
     peak: int | None
     growth: int | None
     wasted: float
@@ -157,7 +158,7 @@ def run_child(spec: dict[str, Any], here: Path, patience: float) -> dict[str, An
         result: dict[str, Any] = json.loads(answered.read_text(encoding="utf-8"))
         return result
     reason = f"stopped after {patience:.0f} s" if child.returncode < 0 else f"it broke: {said[-250:]}"
-    return {"wall": patience, "cpu": None, "peak": None, "growth": None, "failures": [["", reason]]}
+    return {"wall": patience, "cpu": None, "cpu_call": None, "peak": None, "growth": None, "failures": [["", reason]]}
 
 
 def judged(
@@ -190,6 +191,7 @@ def judged(
         wall=result["wall"],
         bound=bound(papers, workload.formats, profile),
         cpu=result["cpu"],
+        cpu_call=result["cpu_call"],
         peak=result["peak"],
         growth=result["growth"],
         wasted=waste / count,
