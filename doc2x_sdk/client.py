@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn, Self
 from weakref import WeakSet
 
 from doc2x_sdk import config
-from doc2x_sdk.batch import Batch, BatchRun
+from doc2x_sdk.batch import Batch, BatchRun, Done, Quote, Rescue
 from doc2x_sdk.clock import Clock
 from doc2x_sdk.errors import ConfigError, FileError, LedgerError, PagesLimitExceeded
 from doc2x_sdk.flow import pipeline
@@ -27,6 +27,7 @@ from doc2x_sdk.flow.upload import SourceBody
 from doc2x_sdk.flow.wait import Ask, wait
 from doc2x_sdk.formats.registry import Formats
 from doc2x_sdk.ledger.ledger import Ledger
+from doc2x_sdk.ledger.rows import ParseRow, read_jobs
 from doc2x_sdk.models import (
     NATIVE_FORMATS,
     Document,
@@ -327,6 +328,89 @@ class Doc2X:
         run = BatchRun(batch)
         self._batches.add(run)
         return run
+
+    def quote(
+        self,
+        sources: Iterable[str | os.PathLike[str]],
+        *,
+        to: To = (),
+        out: str | os.PathLike[str] | None = None,
+        result_name: str = "{stem}",
+        overwrite: bool = False,
+        model: Model | None = None,
+        parse: ParseOptions | None = None,
+        pages: str | None = None,
+        force: bool = False,
+        retry_unknown: bool = False,
+        retry_failed: bool = False,
+    ) -> Quote:
+        """Tell what `convert_many` would do with each input and what that would cost; nothing is sent.
+
+        Iterate over the quote for the verdicts; its sums grow as it goes, and `all()` takes it to its end. The
+        arguments are those of `convert_many`.
+
+        Raises:
+            ConfigError: an unknown format or option.
+        """
+        wish = Wish(
+            self.formats.plan(to),
+            parse_options(model, parse),
+            out=None if out is None else Path(out),
+            name=result_name,
+            overwrite=overwrite,
+            force=force,
+            retry_unknown=retry_unknown,
+            retry_failed=retry_failed,
+            pages=pages,
+        )
+        return Quote(sources, self._checked(wish), self._kit)
+
+    def jobs(
+        self,
+        *,
+        states: tuple[str, ...] = (),
+        uid: str | None = None,
+        source: str | None = None,
+        unfinished: bool = False,
+        newest_first: bool = False,
+    ) -> Iterator[ParseRow]:
+        """Yield the receipts of this account; see `doc2x_sdk.ledger.rows.read_jobs`, which needs no client."""
+        return read_jobs(
+            config.ledger_path(self.settings),
+            states=states,
+            uid=uid,
+            account=self._kit.account,
+            source=source,
+            unfinished=unfinished,
+            newest_first=newest_first,
+        )
+
+    def rescue(
+        self,
+        out: str | os.PathLike[str] | None = None,
+        *,
+        to: To = "md",
+        on_progress: ProgressCallback | None = None,
+    ) -> Iterator[Done]:
+        """Fetch everything that was paid for in the last 24 hours and is not there yet, the most urgent first.
+
+        It costs nothing. What another process works on is left to it.
+
+        Args:
+            out: a folder for all of it; None takes the place that was stored with each result.
+            to: the formats of what has none stored with it, such as a part of a book.
+            on_progress: called at each step, in this thread.
+
+        Raises:
+            LedgerError: there is no ledger to read.
+            ConfigError: an unknown format.
+        """
+        if self._kit.ledger is None:
+            raise self._ledger_fault or LedgerError("Without a ledger nothing is known")
+        formats = (to,) if isinstance(to, str) else tuple(to)
+        self.formats.plan(formats)
+        rescue = Rescue(self._kit, out=None if out is None else Path(out), to=formats, on_progress=on_progress)
+        return rescue.results()
 
     def fetch(
         self,

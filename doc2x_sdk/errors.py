@@ -104,15 +104,26 @@ class ConfigError(Doc2XError):
 
 
 class FileError(Doc2XError):
-    """The input can't be used: missing, empty, too large, broken, encrypted, or not a PDF or picture."""
+    """The input can't be used: missing, empty, too large, broken, encrypted, or not a PDF or picture.
+
+    `fault` says which in one word: "missing", "empty", "too_large", "broken", "encrypted", "unreadable",
+    "unsupported" (another kind of file), "changed", or "unusable" where none of these is known.
+    """
 
     advice_by_default = "Check the file; nothing was paid."
+
+    def __init__(self, message: str, *, fault: str = "unusable", **facts: Unpack[Facts]) -> None:
+        super().__init__(message, **facts)
+        self.fault = fault
 
 
 class InputChanged(FileError):
     """The input's bytes changed between the check and the end of the upload."""
 
     advice_by_default = "Wait until the file is no longer being written, then convert it again."
+
+    def __init__(self, message: str, **facts: Unpack[Facts]) -> None:
+        super().__init__(message, fault="changed", **facts)
 
 
 class AuthError(Doc2XError):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -39,6 +39,8 @@ __all__ = [
 
 LOCAL = "local"
 """The account of the servers that `Doc2X.local` starts, whose uids die with them."""
+PICTURE_FORMATS = frozenset({"md", "md_dollar"})
+"""What v2 gives of a picture; for the others it is sent as a PDF."""
 BATCH_FLOOR = 0.8  # seconds between two looks at one of many documents
 
 Stage = Literal["check", "upload", "parse", "export", "download", "publish"]
@@ -223,6 +225,12 @@ class Kit:
         # the uids of one generation mean nothing to the other
         api = self.service.generation if self.service.generation != "v2" else None
         return ParseKey(self.account, sha256, canonical(asdict(options) | {"as": sent_as, "pages": pages, "api": api}))
+
+    def goes_as(self, source: Source, natives: Collection[str]) -> str | None:
+        """Return how a picture is sent: as itself, or as a "pdf" where its exports are wanted; None for a PDF."""
+        if not source.is_picture:
+            return None
+        return "picture" if self.service.exports_pictures or set(natives) <= PICTURE_FORMATS else "pdf"
 
     def last_uid(self, source: Source, options: ParseOptions) -> str | None:
         """Return the uid that the source has in the ledger; None where there is none, or it was parsed in parts."""

@@ -25,9 +25,7 @@ from doc2x_sdk.formats.plan import PARSE
 from doc2x_sdk.hookspecs import Context
 from doc2x_sdk.models import Bundle, Document, ExportOptions, ParseStatus, ProgressCallback, Translation
 
-__all__ = ["convert", "convert_source", "fetch", "translate"]
-
-PICTURE_FORMATS = frozenset({"md", "md_dollar"})
+__all__ = ["convert", "convert_source", "fetch", "translate", "what_is_there"]
 
 
 class Natives(Protocol):
@@ -154,8 +152,7 @@ class Conversion:
         else:
             todo = self.results.todo(self.publisher(None))
         source, identity = self.source, None
-        exported = self.kit.service.exports_pictures or set(plan.natives) <= PICTURE_FORMATS
-        if source.is_picture and not exported:
+        if self.kit.goes_as(source, plan.natives) == "pdf":
             source, identity = as_pdf(source, self.stage, self.kit.settings), source.sha256
         parts = () if source.is_picture else parts_of(source, self.kit.settings, wish.pages)
         if parts:

@@ -152,7 +152,7 @@ def checked(given: Path | bytes, name: str, settings: Settings) -> Source:
         check_size(size, kind_of(head), name, settings)
     kind = kind_of(head)
     if kind is None:
-        raise FileError("This is neither a PDF nor a JPEG or PNG picture", source=name)
+        raise FileError("This is neither a PDF nor a JPEG or PNG picture", source=name, fault="unsupported")
     pages = count_pages(given, name) if kind == "pdf" else 1
     source = Source(name, stem, kind, size, digest, pages)
     log.debug("checked %s: %s, %d bytes, %d pages", name, kind, size, pages)
@@ -165,7 +165,7 @@ def read_file(path: Path, name: str, settings: Settings) -> tuple[tuple[int, int
         mode = path.stat().st_mode
         if not stat.S_ISREG(mode):
             kind = "a folder" if stat.S_ISDIR(mode) else "not a regular file"
-            raise FileError(f"This is {kind}", source=name)
+            raise FileError(f"This is {kind}", source=name, fault="unsupported")
         stamp = stamp_of(path)
         with path.open("rb") as file:
             head = file.read(PDF_HEADER_WITHIN)
@@ -173,11 +173,11 @@ def read_file(path: Path, name: str, settings: Settings) -> tuple[tuple[int, int
             file.seek(0)
             digest = hashlib.file_digest(file, "sha256").hexdigest()
     except FileNotFoundError:
-        raise FileError("There is no such file", source=name) from None
+        raise FileError("There is no such file", source=name, fault="missing") from None
     except OSError as error:
-        raise FileError(f"The file can't be read: {error.strerror}", source=name) from error
+        raise FileError(f"The file can't be read: {error.strerror}", source=name, fault="unreadable") from error
     except ValueError as error:  # a NUL in the path
-        raise FileError(f"The file can't be read: {error}", source=name) from error
+        raise FileError(f"The file can't be read: {error}", source=name, fault="unreadable") from error
     if stamp_of(path) != stamp:
         raise InputChanged("The file was changed while it was read", source=name)
     return stamp, head, digest
@@ -186,13 +186,14 @@ def read_file(path: Path, name: str, settings: Settings) -> tuple[tuple[int, int
 def check_size(size: int, kind: str | None, name: str, settings: Settings) -> None:
     """Raise `FileError` for an empty file and for one over the service's limit."""
     if size == 0:
-        raise FileError("The file is empty", source=name)
+        raise FileError("The file is empty", source=name, fault="empty")
     limit = settings.max_pdf_bytes if kind == "pdf" else settings.max_image_bytes
     if kind is not None and size > limit:
         raise FileError(
             f"The file has {size / 1e6:.1f} MB; the service takes {limit / 1e6:.1f} MB",
             source=name,
             advice="Split the document, or compress its pictures.",
+            fault="too_large",
         )
 
 
@@ -229,9 +230,10 @@ def count_pages(given: Path | bytes, name: str) -> int:
             encrypted = "password" in str(error).lower()
             reason = "The PDF is encrypted" if encrypted else "The PDF is broken and can't be opened"
             advice = "Save it without a password." if encrypted else "Open it in a reader and print it to PDF anew."
-            raise FileError(reason, source=name, advice=f"{advice} Nothing was sent.") from None
+            fault = "encrypted" if encrypted else "broken"
+            raise FileError(reason, source=name, advice=f"{advice} Nothing was sent.", fault=fault) from None
     if pages < 1:
-        raise FileError("The PDF has no pages", source=name)
+        raise FileError("The PDF has no pages", source=name, fault="broken")
     return pages
 
 

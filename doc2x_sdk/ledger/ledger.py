@@ -86,6 +86,19 @@ class Ledger:
 
         return self._store.read(look)
 
+    def by_id(self, number: int) -> ParseRow | None:
+        """Return a row by its number."""
+
+        def look(connection: sqlite3.Connection) -> ParseRow | None:
+            found = connection.execute("SELECT * FROM parse WHERE id = ?", (number,)).fetchone()
+            return None if found is None else parse_row(found, read_results(connection, number))
+
+        return self._store.read(look)
+
+    def is_held(self, row: ParseRow) -> bool:
+        """Tell whether another process that is alive works on a row."""
+        return row.owner is not None and row.owner != self._owner.token and self._owner.is_alive(row.owner)
+
     @contextmanager
     def claim(
         self, key: ParseKey, *, source: str, size: int, pages: int, check: Callable[[], None] = go_on
@@ -119,7 +132,7 @@ class Ledger:
             if found is None:
                 raise LedgerError("A new row is not there")
             row = parse_row(found, read_results(connection, found["id"]))
-            if row.owner and row.owner != self._owner.token and self._owner.is_alive(row.owner):
+            if self.is_held(row):
                 return None
             connection.execute(
                 "UPDATE parse SET owner = ?, source = ?, waits_at = NULL WHERE id = ?",

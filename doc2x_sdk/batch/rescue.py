@@ -1,0 +1,171 @@
+"""Fetching what was paid for while the service still has it, the most urgent first."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from doc2x_sdk.batch.done import Done
+from doc2x_sdk.errors import ConfigError, Doc2XError, LedgerError, TaskFailed
+from doc2x_sdk.flow.kit import Kit, Stopped, Wish
+from doc2x_sdk.flow.pipeline import fetch
+from doc2x_sdk.ledger.rows import ParseRow, ResultRow
+from doc2x_sdk.models import ExportOptions, ProgressCallback
+from doc2x_sdk.service.answers import NOT_FOUND
+
+__all__ = ["Rescue", "urgent"]
+
+PAID = ("uploading", "submitted", "parsed")
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One document to fetch, into one place."""
+
+    row: ParseRow
+    wish: Wish
+
+
+class Rescue:
+    """Everything paid for whose time still runs and whose results are not all there. Iterate over `results()` once.
+
+    Args:
+        kit: of the client; must have a ledger.
+        out: a folder for all of it; None takes the place that was stored with each result.
+        to: the formats of what has none stored with it.
+        on_progress: called at each step.
+    """
+
+    def __init__(
+        self, kit: Kit, *, out: Path | None, to: tuple[str, ...], on_progress: ProgressCallback | None = None
+    ) -> None:
+        self.stop = threading.Event()
+        self._kit = replace(kit, stop=self.stop)
+        self._out = out
+        self._to = to
+        self._on_progress = on_progress
+        self._names: dict[str, str] = {}
+
+    def results(self) -> Iterator[Done]:
+        """Fetch one document after another and yield what became of it."""
+        for row in urgent(self._kit):
+            for task in self._tasks(row):
+                done = task if isinstance(task, Done) else self._fetched(task)
+                if done is not None:
+                    yield done
+
+    def _fetched(self, task: Task) -> Done | None:
+        """Fetch one; None for an upload that never arrived, of which nothing was paid."""
+        row = task.row
+        try:
+            document = fetch(str(row.uid), task.wish, self._kit, on_progress=self._on_progress)
+        except Stopped:
+            return None
+        except Doc2XError as error:
+            if row.state == "uploading" and isinstance(error, TaskFailed) and error.code == NOT_FOUND:
+                return None
+            return Done(row.source, error=error.about(uid=row.uid, source=row.source))
+        return Done(row.source, document=document)
+
+    def _tasks(self, row: ParseRow) -> Iterator[Task | Done]:
+        """Yield what is to be fetched of a parse: one task for each place, name and set of export options."""
+        options = json.loads(row.options)
+        fault = self._unfit(options)
+        if fault is not None:
+            yield Done(row.source, error=fault.about(uid=row.uid, source=row.source))
+            return
+        label = options.get("pages")
+        if row.results and all(result.state == "done" for result in row.results):
+            return
+        if label is not None or not row.results:
+            yield self._without_target(row, label)
+            return
+        for group in grouped(row.results):
+            if any(result.state != "done" for result in group):
+                yield self._of_group(row, group)
+
+    def _unfit(self, options: dict[str, object]) -> Doc2XError | None:
+        """Return why a parse can't be fetched by this client; None when it can."""
+        api = options.get("api") or "v2"
+        if api != self._kit.service.generation:
+            return ConfigError(f"It was parsed through {api}", advice=f"Rescue it by a client of {api}.")
+        if options.get("language"):
+            return ConfigError("It is a translation", advice="`client.translation(uid)` fetches it.")
+        return None
+
+    def _without_target(self, row: ParseRow, label: str | None) -> Task | Done:
+        """Return the task of a parse that has no place of its own, such as a part of a book."""
+        out = self._out or (path_of(row.results[0].target).parent if row.results else None)
+        if out is None:
+            error = ConfigError("No place is stored with it", advice="Name a folder with `out`.")
+            return Done(row.source, error=error.about(uid=row.uid, source=row.source))
+        stem = path_of(row.source).stem or str(row.uid)
+        name = self._free(out, f"{stem}-pages-{label}" if label else stem, row)
+        return Task(row, Wish(self._kit.formats.plan(self._to), out=out, name=name))
+
+    def _of_group(self, row: ParseRow, group: list[ResultRow]) -> Task | Done:
+        """Return the task of results that belong together."""
+        options = json.loads(group[0].options)
+        chosen = {result.format: json.loads(result.options).get("exporter") or {} for result in group}
+        try:
+            plan = self._kit.formats.plan(tuple(chosen), {name: each for name, each in chosen.items() if each})
+        except ConfigError as error:
+            return Done(row.source, error=error.about(uid=row.uid, source=row.source))
+        target = path_of(group[0].target)
+        name = target.name.removesuffix(plan.suffix_of(group[0].format))
+        options.pop("exporter", None)
+        out = self._out or target.parent
+        name = literal(name) if self._out is None else self._free(out, name, row)
+        return Task(row, Wish(plan, export=ExportOptions(**options), out=out, name=name))
+
+    def _free(self, out: Path, name: str, row: ParseRow) -> str:
+        """Return the template of a name that no other document of this rescue has."""
+        key = str(out / name).casefold()
+        if self._names.setdefault(key, row.sha256) != row.sha256:
+            name = f"{name}-{row.sha256[:8]}"
+        return literal(name)
+
+
+def urgent(kit: Kit) -> Iterator[ParseRow]:
+    """Yield the account's parses that were paid for and may still be fetched, those that expire first before others.
+
+    One that another process works on is left to it.
+    Raises `LedgerError` without a ledger.
+    """
+    if kit.ledger is None:
+        raise LedgerError("There is no ledger that could be read")
+    now = kit.clock.now()
+    rows = [
+        (row.uid_at, row.id)
+        for row in kit.ledger.jobs(states=PAID, account=kit.account)
+        if row.uid is not None and row.uid_at is not None and (row.expires_at() or 0.0) > now
+    ]
+    for _, number in sorted(rows):
+        row = kit.ledger.by_id(number)
+        if row is not None and not kit.ledger.is_held(row):
+            yield row
+
+
+def grouped(results: Sequence[ResultRow]) -> list[list[ResultRow]]:
+    """Return results that came of one run together: same folder, same input, same export options."""
+    groups: dict[tuple[str, str, str], list[ResultRow]] = defaultdict(list)
+    for result in results:
+        options = json.loads(result.options)
+        options.pop("exporter", None)
+        groups[str(path_of(result.target).parent), result.source, json.dumps(options, sort_keys=True)].append(result)
+    return list(groups.values())
+
+
+def path_of(text: str) -> Path:
+    """Return a path as a receipt holds it; see `path_text`."""
+    return Path(unquote(urlsplit(text).path, errors="surrogateescape")) if text.startswith("file://") else Path(text)
+
+
+def literal(name: str) -> str:
+    """Return a name as a template that stands for itself."""
+    return name.replace("{", "{{").replace("}", "}}")
