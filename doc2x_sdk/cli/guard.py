@@ -98,7 +98,7 @@ def explain(error: click.UsageError) -> None:
     if error.ctx is not None:
         terminal.say(error.ctx.get_usage())
         advice = f"`{error.ctx.command_path} --help` explains."
-    told = error.format_message()
+    told = terminal.printable(error.format_message())
     if isinstance(error, click.NoSuchOption) and error.option_name in KEY_OPTIONS:
         from doc2x_sdk.cli.opening import KEY_ADVICE
 

@@ -53,7 +53,6 @@ def expand(given: Iterable[str], template: str) -> list[Item]:
     Raises:
         ConfigError: the template can't be filled in.
     """
-    check_template(template)
     found: dict[str, Item] = {}
     for argument in given:
         for item in look_up(argument, template):

@@ -42,11 +42,12 @@ class Result:
 
 
 def start(*arguments: str | bytes | Path, env: dict[str, str] | None = None, **options: Any) -> subprocess.Popen[bytes]:
-    """Start `doc2x` with pipes, in a process group of its own."""
+    """Start `doc2x` with pipes, in a process group of its own; its output is buffered as a user's is."""
+    environ = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
     settings = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options
     return subprocess.Popen(
         [sys.executable, "-m", "doc2x_sdk", *arguments],
-        env=os.environ | (env or {}),
+        env=environ | (env or {}),
         start_new_session=True,
         **settings,
     )

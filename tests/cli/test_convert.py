@@ -233,7 +233,7 @@ def test_a_wrong_setting_is_2_without_a_request(tmp_path):
 
 
 @pytest.mark.faults("CL-06")
-@pytest.mark.parametrize("name", ["none.pdf", "*.pdf", "folder"])
+@pytest.mark.parametrize("name", ["none.pdf", "*.pdf", "folder"], ids=["file", "pattern", "folder"])
 def test_inputs_that_are_none_are_5_without_a_request(tmp_path, name):
     (tmp_path / "folder").mkdir()
     with ScriptedServer(reply(500)) as server:
@@ -263,6 +263,7 @@ def test_without_key_and_engine_the_ways_out_are_named(tmp_path, arguments):
     assert (done.code, done.out) == (2, "")
     assert "pip install 'doc2x-sdk[local]'" in done.err
     assert ("doc2x config set-key" in done.err) is (not arguments)
+    assert "this machine converts" not in done.err
     assert not (tmp_path / "out").exists()
 
 

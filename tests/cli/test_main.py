@@ -117,7 +117,14 @@ def test_json_of_an_odd_name_names_the_file_exactly(tmp_path, service, odd, loca
 @pytest.mark.faults("CL-08")
 @pytest.mark.parametrize("locale", LOCALES)
 @pytest.mark.parametrize(
-    "arguments", [["convert", b"none \xff\n\x1b.pdf"], ["convert", "x.pdf", "--to", b"\xff\n\x1b"], [b"\xff\n\x1b"]]
+    "arguments",
+    [
+        ["convert", b"none \xff\n\x1b.pdf"],
+        ["convert", "x.pdf", "--to", b"\xff\n\x1b"],
+        ["convert", "x.pdf", b"--a\xff\n\x1b"],
+        [b"a \xff\n\x1b.pdf"],
+    ],
+    ids=["input", "format", "option", "command"],
 )
 def test_an_odd_word_in_an_error_is_escaped(locale, arguments):
     with ScriptedServer(reply(500)) as server:
@@ -125,6 +132,7 @@ def test_an_odd_word_in_an_error_is_escaped(locale, arguments):
     assert (done.code in {2, 5}, server.connections) == (True, 0)
     assert "\\n" in done.err
     assert "\x1b" not in done.err
+    assert len(done.err.splitlines()) <= 3, "usage, error, advice"
     assert "UnicodeEncodeError" not in done.err
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 __all__ = ["LISTS", "Guard"]
 
-LISTS = ("service",)
+LISTS = ("service", "cli", "plugins")
 
 
 @dataclass(frozen=True)
