@@ -1,5 +1,6 @@
-"""What the machinery around an exporter costs: `python -m tests.benchmarks.exporters [--cpu]`. With `--cpu`, the least CPU time instead
-of the median by the clock on the wall.
+"""What the machinery around an exporter costs: `python -m tests.benchmarks.exporters [--cpu]`.
+
+With `--cpu`, the least CPU time instead of the median by the clock on the wall.
 
 200 bundles go through one plugin's exporter in this process, and through its function alone. The difference a document
 is the copy of the bundle, the comparison after it, and the checks.

@@ -41,7 +41,7 @@ def run(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]
 def test_plugins_lists_what_is_broken_with_its_reason(install: Install, capsys: pytest.CaptureFixture[str]) -> None:
     install("doc2x-good", GOOD)
     install("doc2x-bad", "import no_such_module_of_doc2x")
-    code, out, err = run(capsys, "plugins", "--json")
+    code, out, _ = run(capsys, "plugins", "--json")
     rows = {row["package"]: row for row in json.loads(out)}
     assert code == 0
     assert rows["doc2x-good"]["state"] == "loaded"
