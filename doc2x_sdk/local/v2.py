@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
@@ -113,7 +113,10 @@ async def json_body(request: Request) -> dict[str, Any]:
     """
     if int(request.headers.get("content-length", "0")) > MAX_JSON_BYTES:
         raise Refusal("invalid_request", "the body is too long", status=400)
-    body = await request.body()
+    try:
+        body = await request.body()
+    except ClientDisconnect as error:
+        raise Refusal("invalid_request", "the caller hung up", status=400) from error
     try:
         content = json.loads(body) if body.strip() else {}
     except (ValueError, RecursionError) as error:

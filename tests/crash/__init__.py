@@ -1,0 +1,1 @@
+"""Processes that are really killed, and disks that keep only what was synced."""
