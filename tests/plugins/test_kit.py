@@ -1,0 +1,85 @@
+"""The kit for plugin authors and for users' tests."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from doc2x_sdk import Doc2X
+from doc2x_sdk.errors import ConfigError, ExporterError
+from doc2x_sdk.local.server import LocalServer
+from doc2x_sdk.models import NATIVE_FORMATS
+from doc2x_sdk.testing import SAMPLES, run_exporter, sample_bundle
+from tests.plugins.conftest import Exporter, write_text
+from tests.plugins.venvs import ROOT
+
+PAPER = ROOT / "docs" / "examples" / "paper.pdf"
+SCRIPT = (
+    "import sys; from doc2x_sdk import Doc2X\nwith Doc2X() as c: print(c.convert(sys.argv[1], to='md', out='o').files)"
+)
+
+
+def test_a_users_script_meets_the_embedded_server_and_nothing_else(doc2x_server: LocalServer, tmp_path: Path) -> None:
+    before = doc2x_server.stats().exports
+    with Doc2X() as client:
+        document = client.convert(PAPER, to=["md", "txt"], out=tmp_path / "out")
+    assert "#" in document.files["md"].read_text(encoding="utf-8")
+    assert doc2x_server.stats().exports == before + 1
+    command = [sys.executable, "-c", SCRIPT, str(PAPER)]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "o" / "paper.md").is_file()
+
+
+@pytest.mark.parametrize("needs", ["parse", *NATIVE_FORMATS])
+@pytest.mark.parametrize("sample", SAMPLES)
+def test_samples_are_bundles_of_every_native_format(sample: str, needs: str, tmp_path: Path) -> None:
+    bundle = sample_bundle(sample, tmp_path / "bundle", needs=needs)
+    assert bundle.format == needs
+    assert bundle.main.is_file()
+    assert bundle.pages
+    run = run_exporter(Exporter(write_text, needs=needs), sample)
+    assert run.text == f"{needs}: {bundle.main.stat().st_size}"
+
+
+def test_a_sample_is_in_the_services_manner(tmp_path: Path) -> None:
+    bundle = sample_bundle("paper", tmp_path / "bundle")
+    text = bundle.main.read_text(encoding="utf-8")
+    for mark in (
+        "<!-- Meanless:",
+        "<!-- Media -->",
+        "<!-- figureText:",
+        "rowspan",
+        "colspan",
+        r"\( ",
+        r"\[",
+        r"\tag{1}",
+    ):
+        assert mark in text
+    assert [image.name for image in bundle.images if bundle.image(f"images/{image.name}")] == [
+        "0_140_620_520_300_0.jpg",
+        "1_90_200_400_260_0.jpg",
+    ]
+    assert "images/" not in bundle.pages[0].md
+    assert "https://cdn.example.org/" in bundle.pages[0].md
+
+
+@pytest.mark.parametrize(
+    "link",
+    ["../outside.txt", "/etc/passwd", "file:///etc/passwd", "https://h/x.jpg", "", "images", "images/none.jpg", "a\0"],
+)
+def test_a_bundle_gives_no_file_that_is_not_its_own(link: str, tmp_path: Path) -> None:
+    bundle = sample_bundle("hostile", tmp_path / "bundle")
+    (bundle.folder / "link.jpg").symlink_to("/etc/hostname")
+    assert bundle.image(link) is None
+    assert bundle.image("link.jpg") is None
+
+
+def test_the_kit_holds_an_exporter_to_the_contract() -> None:
+    with pytest.raises(ExporterError, match="did not return a list"):
+        run_exporter(Exporter(lambda *_: None))
+    with pytest.raises(ConfigError, match="no sample 'novel'"):
+        run_exporter(Exporter(write_text), "novel")
+    with pytest.raises(ConfigError, match="can't be had as 'other'"):
+        run_exporter(Exporter(write_text, needs="other"))
