@@ -62,6 +62,19 @@ def killed_at(number: int) -> None:
     sys.addaudithook(hook)
 
 
+def taken_late(folder: str) -> None:
+    """Publish a file whose name somebody else takes in the very last moment; print what came of it."""
+    staged, final = Path(folder) / "staged", Path(folder) / "x.md"
+    staged.write_bytes(b"ours")
+
+    def hook(event: str, arguments: tuple[object, ...]) -> None:
+        if event in ("os.rename", "os.link") and not final.exists():
+            final.write_bytes(b"theirs")
+
+    sys.addaudithook(hook)
+    sys.stdout.write(f"{place(staged, final, overwrite=False)} {final.read_text()}")
+
+
 def convert(url: str, source: str, out: str, number: str, overwrite: str) -> None:
     """Convert a document, and be killed before the rename or link of this number; 0 is never."""
     killed_at(int(number))
@@ -82,4 +95,4 @@ def convert_with_room(url: str, source: str, out: str, limit: str) -> None:
 
 
 if __name__ == "__main__":
-    {"convert": convert, "convert_with_room": convert_with_room}[sys.argv[1]](*sys.argv[2:])
+    {"convert": convert, "taken_late": taken_late, "convert_with_room": convert_with_room}[sys.argv[1]](*sys.argv[2:])

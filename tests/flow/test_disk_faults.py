@@ -149,7 +149,7 @@ def test_unfinished_work_is_on_the_disk_of_the_results(service: ScriptedService,
 
     def look(progress: Progress) -> None:
         if progress.stage == "download":
-            seen.append([path.name for path in out.glob(".doc2x-*/*")])
+            seen.append([path.name for path in out.glob(".doc2x-*/**/*")])
 
     with service.client() as client:
         client.convert(paper, to="md", out=out, on_progress=look)
@@ -227,6 +227,13 @@ def test_of_two_processes_that_want_a_name_one_gets_it(way: str, tmp_path: Path)
         for number in rounds:
             assert (tmp_path / f"{number}.md").read_bytes() == racers.content(who, number)
     assert len(list(tmp_path.iterdir())) == ROUNDS
+
+
+@pytest.mark.faults("FS-05")
+def test_a_name_that_is_taken_at_the_last_moment_is_left(tmp_path: Path) -> None:
+    """Between a look at the name and the rename: the look alone would not do."""
+    child = run_racer("taken_late", str(tmp_path))
+    assert (child.returncode, child.stdout) == (0, "False theirs"), child.stderr
 
 
 @pytest.mark.faults("FS-05")
