@@ -1,7 +1,7 @@
 """One client at work, in a process of its own: `python -m tests.benchmarks.contestant SPEC.json RESULT.json`.
 
-The clock runs from the client's construction to its end, imports aside. Imports here are few, since CPU and memory of
-the whole process are what is compared.
+The clock runs from the client's construction to its end, imports aside. Imports here are few and of the standard
+library: CPU and memory of the whole process are what is compared, and a peer's environment has nothing of ours.
 """
 
 from __future__ import annotations

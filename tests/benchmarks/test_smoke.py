@@ -81,8 +81,8 @@ def test_a_run_that_fails_counts_as_failed(tmp_path: Path) -> None:
     assert done.reasons
 
 
+@pytest.mark.usefixtures("peer")
 def test_a_peer_runs_on_the_same_service(tmp_path: Path) -> None:
-    pytest.importorskip("pdfdeal", reason="the peer is installed where benchmarks are run")
     done = run(quick(NAMED["one"]), DEFAULT, 1, tmp_path)
     assert (done.failed, done.twice) == (0, 0)
     assert done.wall > done.bound
