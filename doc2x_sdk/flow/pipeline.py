@@ -56,10 +56,10 @@ def convert_source(source: Source, wish: Wish, kit: Kit, *, on_progress: Progres
     report = Reporter(source.name, on_progress)
     report("check", 1, 1)
     try:
+        kit.sweep(wish.out)
         done = what_is_there(source, wish, kit)
         if done is not None:
             return done
-        kit.sweep(wish.out)
         with staging(wish.out) as stage:
             return Conversion(source, wish, kit, stage, report).run()
     except Doc2XError as error:

@@ -38,9 +38,7 @@ def staging(out: Path | None) -> Iterator[Path]:
     try:
         yield stage
     finally:
-        shutil.rmtree(stage, ignore_errors=True)
-        os.close(descriptor)
-        shutil.rmtree(stage, ignore_errors=True)  # Windows keeps a file that is open
+        clear(stage, descriptor)
 
 
 def make(folder: Path) -> tuple[Path, int]:
@@ -83,11 +81,31 @@ def is_swept(stage: Path) -> bool:
         return False
     except OSError:
         return False
-    try:
-        if not lock(descriptor):
-            return False
-        shutil.rmtree(stage, ignore_errors=True)
-    finally:
+    if not lock(descriptor):
         os.close(descriptor)
-    shutil.rmtree(stage, ignore_errors=True)  # Windows keeps a file that is open
+        return False
+    clear(stage, descriptor)
     return not stage.exists()
+
+
+def clear(stage: Path, descriptor: int) -> None:
+    """Remove a staging folder, its mark last: what a kill leaves in between can still be told."""
+    with suppress(OSError):
+        for entry in list(os.scandir(stage)):
+            if entry.is_dir(follow_symlinks=False):
+                shutil.rmtree(entry.path, ignore_errors=True)
+            elif entry.name != MARK:
+                with suppress(OSError):
+                    Path(entry.path).unlink()
+    if os.name == "posix":  # while the lock is held
+        remove_mark(stage)
+    os.close(descriptor)
+    remove_mark(stage)  # Windows keeps a file that is open
+
+
+def remove_mark(stage: Path) -> None:
+    """Remove the mark of an otherwise empty folder, and the folder."""
+    with suppress(OSError):
+        if [entry.name for entry in os.scandir(stage)] == [MARK]:
+            (stage / MARK).unlink()
+        stage.rmdir()

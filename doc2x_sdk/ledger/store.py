@@ -133,6 +133,8 @@ def commit(connection: sqlite3.Connection, batch: list[Queued]) -> None:
             try:
                 value = work(connection)
             except Exception as error:  # noqa: BLE001 - whatever a step raises belongs to its caller
+                if isinstance(error, sqlite3.Error) and not connection.in_transaction:
+                    raise  # a full disk has undone all of it
                 connection.execute("ROLLBACK TO step")
                 settled.append((future, None, error))
             else:

@@ -7,27 +7,31 @@ file or folder that is made, named or removed. They are found by hooking, so tha
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import sqlite3
 import sys
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 __all__ = ["Boundaries"]
 
 AUDITED = ("os.rename", "os.link", "os.mkdir", "os.remove", "os.rmdir", "os.truncate")
+CHANCE = re.compile(r"(?<=\.doc2x-)\w+|^\d+-[0-9a-f]{8}$|(?<=^tmp)\w+")  # what differs from run to run in a name
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 
 
 class Boundaries:
     """The boundaries of this process from `begin` on.
 
-    At number `kill_at` it writes the boundary's name to the file `where` and kills itself with SIGKILL; 0 is never.
+    At number `kill_at`, or at the first of that name, it writes the boundary's name to the file `where` and kills
+    itself with SIGKILL; 0 is never.
     """
 
-    def __init__(self, kill_at: int, where: str) -> None:
+    def __init__(self, kill_at: int | str, where: str) -> None:
         self.count = 0
         self.names: list[str] = []
         self._kill_at = kill_at
@@ -55,14 +59,14 @@ class Boundaries:
         with self._lock:
             self.count += 1
             self.names.append(name)
-            if self.count == self._kill_at:
+            if self._kill_at in (self.count, name):
                 os.write(self._where, name.encode())
                 os.kill(os.getpid(), signal.SIGKILL)
 
     def _audited(self, event: str, args: tuple[Any, ...]) -> None:
         if event in AUDITED:
             named = args[1] if event in ("os.rename", "os.link") else args[0]
-            self.pass_one(f"{event} {os.path.basename(str(named))}")
+            self.pass_one(f"{event} {CHANCE.sub('', Path(str(named)).name)}")
         elif event == "open" and isinstance(args[2], int) and args[2] & WRITING and isinstance(args[0], str):
             self.pass_one("open for writing")
 

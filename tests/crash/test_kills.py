@@ -2,7 +2,7 @@
 
 import random
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -29,11 +29,13 @@ def process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Zygote]:
         yield running
 
 
-def at_boundaries(boundaries: range, server: LocalServer, process: Zygote, folder: Path, to: list[str]) -> list[str]:
+def at_boundaries(
+    boundaries: Iterable[int | str], server: LocalServer, process: Zygote, folder: Path, to: list[str]
+) -> list[str]:
     """Kill at each of these boundaries of one document's way, resume, check; return the names of those met."""
     killed_at = []
     for kill_at in boundaries:
-        here = folder / f"kill{kill_at}"
+        here = folder / f"kill{len(list(folder.iterdir()))}"
         here.mkdir()
         world = World(here, server, process, documents=1, to=to)
         seen = world.through([kill_at])
@@ -69,7 +71,11 @@ def test_a_kill_at_every_boundary_of_one_document(server: LocalServer, process: 
     names = boundaries_of(server, process, tmp_path / "whole", documents=1, to=["md", "docx"])
     killed_at = at_boundaries(range(1, len(names) + 1), server, process, tmp_path, ["md", "docx"])
     print(f"{len(killed_at)} kills at {len(names)} boundaries: 0 paid twice, 0 paid uids lost, 0 partial files")
-    assert {name for name in names if "tmp" not in name} <= set(killed_at)  # how often one looks differs by the run
+    # how often one looks differs from run to run, so that some may have been missed by their number
+    missed = sorted(set(names) - set(killed_at))
+    killed_at += at_boundaries(missed, server, process, tmp_path, ["md", "docx"])
+    print(f"{len(missed)} of them by their name; {len(set(killed_at))} kinds of boundaries")
+    assert set(names) <= set(killed_at)
 
 
 def anywhere(count: int, server: LocalServer, process: Zygote, folder: Path) -> None:

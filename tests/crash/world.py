@@ -8,7 +8,7 @@ import random
 import subprocess
 import sys
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -88,7 +88,7 @@ class World:
             path.write_bytes(text_pdf(f"{folder.name} {number}", pages=pages))
             self.files.append(path)
 
-    def run(self, kill_at: int) -> tuple[int, dict[str, Any]]:
+    def run(self, kill_at: int | str) -> tuple[int, dict[str, Any]]:
         """Convert all, killed at a boundary, or with 0 to the end."""
         told = self._folder / "told.json"
         told.unlink(missing_ok=True)
@@ -108,7 +108,7 @@ class World:
         )
         return code, json.loads(told.read_text(encoding="utf-8")) if told.exists() else {}
 
-    def through(self, kills: list[int]) -> Killed:
+    def through(self, kills: Sequence[int | str]) -> Killed:
         """Run, killed at each of these boundaries in turn, then run to the end; checks the files after each kill."""
         seen = Killed()
         for kill_at in kills:
@@ -161,9 +161,8 @@ class World:
             number = int(path.stem.removeprefix("paper"))
             if path.suffix == ".md":
                 text = path.read_text(encoding="utf-8")
-                assert all(f"{self._folder.name} {number} page {page}" in text for page in range(1, 2 + number % 3)), (
-                    path
-                )
+                pages = range(1, 2 + number % 3)
+                assert all(f"{self._folder.name} {number} page {page}" in text for page in pages), path
             else:
                 assert path.suffix == ".docx"
                 with zipfile.ZipFile(path) as archive:

@@ -42,8 +42,8 @@ def run(job: dict[str, Any]) -> dict[str, Any]:
     ends = []
     with Doc2X(job["key"], clock=fast_clock(), **settings) as client:
         if job["many"]:
-            for done in client.convert_many(job["files"], to=job["to"], out=job["out"]):
-                ends.append(str(done.error) if done.error else "done")
+            run = client.convert_many(job["files"], to=job["to"], out=job["out"])
+            ends += [str(done.error) if done.error else "done" for done in run]
         else:
             try:
                 client.convert(job["files"][0], to=job["to"], out=job["out"])

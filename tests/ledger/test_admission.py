@@ -1,0 +1,244 @@
+"""How much may be in flight: never over the limits, whoever asks, whatever became of the others."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import hypothesis.strategies as st
+import pytest
+from hypothesis import settings
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule, run_state_machine_as_test
+
+from doc2x_sdk.flow.kit import Stopped
+from doc2x_sdk.ledger.admission import ORPHAN_SECONDS, PAGES_FIRST, TASKS_FIRST
+from doc2x_sdk.ledger.ledger import Ledger, Receipt
+from tests.support.clocks import StillClock
+from tests.support.receipts import ACCOUNT, claim, holding
+
+
+def stop() -> None:
+    raise Stopped
+
+
+def pace(ledger: Ledger) -> tuple[float, float]:
+    """The account's limits, once all that is queued is written: tasks, pages."""
+    query = "SELECT tasks, pages FROM pace WHERE account = ?"
+    row = ledger._store.write(lambda connection: connection.execute(query, (ACCOUNT,)).fetchone())
+    return (TASKS_FIRST, PAGES_FIRST) if row is None else (row[0], row[1])
+
+
+def begin(held: ExitStack, ledger: Ledger, number: int, *, pages: int = 1) -> Receipt:
+    """A parse that got a slot."""
+    receipt = held.enter_context(claim(ledger, number, pages=pages))
+    receipt.wait_for_slot(stop)
+    return receipt
+
+
+@pytest.fixture
+def held() -> Iterator[ExitStack]:
+    with ExitStack() as stack:
+        yield stack
+
+
+def test_it_begins_with_ten_tasks(ledger: Ledger, held: ExitStack) -> None:
+    for number in range(10):
+        begin(held, ledger, number)
+    with pytest.raises(Stopped):
+        begin(held, ledger, 10)
+
+
+def test_pages_are_limited_too_and_a_first_parse_always_goes(ledger: Ledger, held: ExitStack) -> None:
+    receipt = begin(held, ledger, 0, pages=2000)
+    with pytest.raises(Stopped):
+        begin(held, ledger, 1)
+    receipt.parsed(2000)  # which makes room for 50 pages more
+    begin(held, ledger, 2, pages=550)
+    with pytest.raises(Stopped):
+        begin(held, ledger, 3)
+
+
+def test_slots_of_other_processes_count_until_they_are_killed(path: Path, ledger: Ledger, held: ExitStack) -> None:
+    with holding(path, 100, "reserving", pages=450) as process:
+        with pytest.raises(Stopped):
+            begin(held, ledger, 0, pages=100)
+        process.kill()
+        process.wait()
+        begin(held, ledger, 1, pages=100)
+
+
+def test_what_a_killed_process_uploaded_counts_while_the_service_may_be_at_it(
+    ledger: Ledger, held: ExitStack, clock: StillClock
+) -> None:
+    with claim(ledger, 100, pages=450) as receipt:
+        receipt.wait_for_slot(stop)
+        receipt.uploading("uid-1")
+    with pytest.raises(Stopped):
+        begin(held, ledger, 0, pages=100)
+    clock.advance(ORPHAN_SECONDS + 1)
+    begin(held, ledger, 1, pages=100)
+
+
+def test_a_limit_that_is_met_halves_what_is_in_flight_and_counts_once_a_uid(
+    ledger: Ledger, held: ExitStack, clock: StillClock
+) -> None:
+    receipts = [begin(held, ledger, number, pages=10) for number in range(8)]
+    for receipt in receipts:
+        receipt.uploading(f"uid-{receipt.row.id}")
+    receipts[0].limit_met("parse_task_limit_exceeded")
+    assert pace(ledger)[0] == 4.0
+    clock.advance(1.0)
+    receipts[1].limit_met("parse_task_limit_exceeded")  # the same event
+    assert pace(ledger)[0] == 4.0
+    clock.advance(5.0)
+    receipts[0].limit_met("parse_task_limit_exceeded")  # the same uid
+    assert pace(ledger)[0] == 4.0
+    receipts[2].limit_met("parse_concurrency_limit")
+    assert pace(ledger) == (4.0, 40.0)
+
+
+def test_limits_grow_fast_at_first_and_slowly_once_one_was_met(ledger: Ledger, clock: StillClock) -> None:
+    def rounds(count: int, at_once: int) -> float:
+        for _ in range(count):
+            with ExitStack() as held:
+                for receipt in [begin(held, ledger, number) for number in range(at_once)]:
+                    receipt.uploading(f"uid-{receipt.row.id}")
+                    receipt.parsed(1)
+                    receipt.start_over("again")
+        return pace(ledger)[0]
+
+    assert rounds(1, 10) >= 14
+    with ExitStack() as held:
+        receipts = [begin(held, ledger, 200 + number) for number in range(10)]
+        receipts[0].limit_met(None)
+        for receipt in receipts:
+            receipt.start_over("again")
+    clock.advance(10.0)
+    before = pace(ledger)[0]
+    assert before == 5.0
+    assert before + 0.5 < rounds(1, 5) < before + 1.5
+
+
+def test_nothing_grows_while_most_slots_are_empty(ledger: Ledger) -> None:
+    for number in range(20):
+        with ExitStack() as held:
+            receipt = begin(held, ledger, number)
+            receipt.uploading("uid")
+            receipt.parsed(1)
+    assert pace(ledger) == (TASKS_FIRST, PAGES_FIRST)
+
+
+def test_a_freed_slot_is_taken_at_once_by_the_next_thread(ledger: Ledger, held: ExitStack) -> None:
+    """Without a look at the clock: each look would take 0.25 s, and there are 40 of them."""
+    first = begin(held, ledger, 0, pages=2000)
+    got: list[int] = []
+
+    def work(number: int) -> None:
+        with claim(ledger, number, pages=2000) as receipt:
+            receipt.wait_for_slot(lambda: None)
+            got.append(number)
+            receipt.parsed(2000)
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(1, 41)]
+    for thread in threads:
+        thread.start()
+    first.parsed(2000)
+    for thread in threads:
+        thread.join(timeout=8.0)
+    assert sorted(got) == list(range(1, 41))
+
+
+def test_small_documents_do_not_starve_a_large_one(path: Path, ledger: Ledger, clock: StillClock) -> None:
+    """Another process's small ones would fit at any time; after 5 s they let the large one first."""
+    other = Ledger(path, clock=clock.clock)
+    with ExitStack() as held:
+        small = begin(held, other, 1, pages=100)
+        large = held.enter_context(claim(ledger, 2, pages=500))
+        with pytest.raises(Stopped):
+            large.wait_for_slot(stop)
+        begin(held, other, 3, pages=100)
+        clock.advance(6.0)
+        with pytest.raises(Stopped):
+            begin(held, other, 4, pages=100)
+        clock.advance(100.0)  # a process that sleeps does not stop the others for ever
+        begin(held, other, 5, pages=100)
+        small.parsed(1)
+    other.close()
+
+
+class Admission(RuleBasedStateMachine):
+    """Two ledgers of one file, as two processes have them, with parses that begin, end, are refused and are dropped."""
+
+    steps = 0
+    receipts: Bundle[tuple[ExitStack, Receipt]] = Bundle("receipts")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = TemporaryDirectory()
+        self.clock = StillClock()
+        path = Path(self.folder.name) / "ledger.sqlite3"
+        self.ledgers = [Ledger(path, clock=self.clock.clock) for _ in range(2)]
+        self.count = 0
+        self.in_flight: dict[int, int] = {}
+        self.open: list[ExitStack] = []
+
+    @rule(target=receipts, which=st.integers(0, 1), pages=st.sampled_from([1, 7, 40, 90, 300, 700]))
+    def ask(self, which: int, pages: int) -> object:
+        Admission.steps += 1
+        ledger, held = self.ledgers[which], ExitStack()
+        self.count += 1
+        tasks, most = pace(ledger)
+        receipt = held.enter_context(claim(ledger, self.count, pages=pages))
+        try:
+            receipt.wait_for_slot(stop)
+        except Stopped:
+            held.close()
+            full = len(self.in_flight) + 1 > tasks or sum(self.in_flight.values()) + pages > most
+            assert self.in_flight
+            assert full
+            return (ExitStack(), None)
+        receipt.uploading(f"uid-{self.count}")
+        if self.in_flight:
+            assert len(self.in_flight) + 1 <= tasks
+            assert sum(self.in_flight.values()) + pages <= most
+        self.in_flight[receipt.row.id] = pages
+        self.open.append(held)
+        return (held, receipt)
+
+    @rule(one=consumes(receipts), end=st.sampled_from(["parsed", "refused", "failed"]))
+    def end(self, one: tuple[ExitStack, Receipt | None], end: str) -> None:
+        Admission.steps += 1
+        held, receipt = one
+        if receipt is None:
+            return
+        if end == "parsed":
+            receipt.parsed(receipt.row.pages)
+        else:
+            receipt.limit_met("parse_concurrency_limit" if end == "refused" else None)
+            receipt.start_over("refused")
+        held.close()
+        del self.in_flight[receipt.row.id]
+
+    @rule(seconds=st.sampled_from([0.5, 3.0]))
+    def wait(self, seconds: float) -> None:
+        self.clock.advance(seconds)
+
+    @invariant()
+    def limits_are_sane(self) -> None:
+        tasks, pages = pace(self.ledgers[0])
+        assert tasks >= 1
+        assert pages >= 1
+
+    def teardown(self) -> None:
+        for held in self.open:
+            held.close()
+        for ledger in self.ledgers:
+            ledger.close()
+        self.folder.cleanup()
+
+
+def test_admission_never_passes_the_limits() -> None:
+    run_state_machine_as_test(Admission, settings=settings(max_examples=25, stateful_step_count=30, deadline=None))
+    print(f"{Admission.steps} steps")
+    assert Admission.steps > 100

@@ -1,0 +1,296 @@
+"""The ledger's file: durable, private, refused when it is broken or strange, and never replaced silently."""
+
+import logging
+import os
+import shutil
+import sqlite3
+import stat
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from doc2x_sdk.errors import LedgerError, Locked
+from doc2x_sdk.ledger import files
+from doc2x_sdk.ledger.files import owners_of
+from doc2x_sdk.ledger.ledger import Ledger
+from doc2x_sdk.ledger.rows import read_jobs
+from doc2x_sdk.ledger.store import Store
+from tests.support.receipts import claim, no_room
+from tests.support.scripted_service import told
+
+
+def filled(path: Path, rows: int) -> None:
+    ledger = Ledger(path)
+    for number in range(rows):
+        with claim(ledger, number) as receipt:
+            receipt.uploading(f"uid-{number}")
+    ledger.close()
+
+
+def test_every_connection_that_writes_is_in_wal_mode_and_synchronous_full(path: Path) -> None:
+    connection = files.connect(path) if files.prepare(path) else files.connect(path, existed=False)
+    try:
+        assert connection.execute("PRAGMA journal_mode").fetchone()[0] == "wal"
+        assert connection.execute("PRAGMA synchronous").fetchone()[0] == 2
+    finally:
+        connection.close()
+
+
+@pytest.mark.faults("FS-08")
+@pytest.mark.skipif(os.name != "posix", reason="modes are POSIX's")
+def test_files_and_folders_are_private_under_any_umask(tmp_path: Path) -> None:
+    path = tmp_path / "a" / "b" / "ledger.sqlite3"
+    before = os.umask(0)
+    try:
+        ledger = Ledger(path)
+        with claim(ledger, 1):
+            found = {each: stat.S_IMODE(each.stat().st_mode) for each in (tmp_path / "a").rglob("*")}
+        ledger.close()
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "a").stat().st_mode) == 0o700
+    assert {path, path.with_name("ledger.sqlite3-wal"), owners_of(path)} <= set(found)
+    for each, mode in found.items():
+        assert mode == (0o700 if each.is_dir() else 0o600), each
+
+
+@pytest.mark.faults("FS-08")
+@pytest.mark.skipif(os.name != "posix", reason="modes are POSIX's")
+def test_a_ledger_that_others_could_read_is_closed_to_them(path: Path) -> None:
+    filled(path, 1)
+    path.chmod(0o644)
+    filled(path, 1)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+@pytest.mark.faults("JR-06")
+@pytest.mark.parametrize(
+    "spoil", [lambda tail: b"", lambda tail: bytes(len(tail)), lambda tail: tail[: len(tail) // 2]]
+)
+def test_a_torn_tail_costs_no_older_row(spoil: Callable[[bytes], bytes], path: Path, tmp_path: Path) -> None:
+    """The log is cut at twenty places, as a crash may leave it: what stays is a beginning of what was committed."""
+    store = Store(path)
+    store._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").close()
+    sizes = []
+    for number in range(20):
+        store.write(lambda connection, number=number: insert(connection, number))  # type: ignore[misc]
+        sizes.append(path.with_name("ledger.sqlite3-wal").stat().st_size)
+    log = path.with_name("ledger.sqlite3-wal").read_bytes()
+    for number, size in enumerate(sizes):
+        copy = tmp_path / f"torn{number}" / "ledger.sqlite3"
+        copy.parent.mkdir()
+        shutil.copyfile(path, copy)
+        cut = size - 1000  # inside the last frame of this row
+        copy.with_name("ledger.sqlite3-wal").write_bytes(log[:cut] + spoil(log[cut:size]))
+        opened = Store(copy)
+        found = [row[0] for row in opened.read(lambda c: c.execute("SELECT source FROM parse ORDER BY id").fetchall())]
+        opened.write(lambda connection: insert(connection, 99))
+        opened.close()
+        assert found == [str(each) for each in range(number)]
+    store.close()
+
+
+def insert(connection: sqlite3.Connection, number: int) -> None:
+    connection.execute(
+        "INSERT INTO parse (account, sha256, options, source, size, pages, state, created_at, changed_at) "
+        "VALUES ('a', ?, '{}', ?, 1, 1, 'planned', 0, 0)",
+        (f"{number:064x}", str(number)),
+    )
+
+
+@pytest.mark.faults("JR-07")
+def test_a_broken_ledger_is_refused_kept_and_copied(path: Path) -> None:
+    filled(path, 50)
+    content = bytearray(path.read_bytes())
+    content[100:4000] = b"\xff" * 3900  # the first page's table of contents
+    path.write_bytes(content)
+    with pytest.raises(LedgerError) as caught:
+        Ledger(path)
+    told(caught.value, str(path), "broken", ".recover", "fetched by their uid")
+    copy = path.with_name("ledger.sqlite3.broken")
+    assert (path.read_bytes(), copy.read_bytes()) == (content, content)
+    assert stat.S_IMODE(copy.stat().st_mode) == 0o600 or os.name != "posix"
+
+
+@pytest.mark.faults("JR-07")
+def test_pages_that_do_not_fit_are_found_after_a_stop_that_was_not_clean(path: Path) -> None:
+    filled(path, 300)
+    content = bytearray(path.read_bytes())
+    content[4096 * 5 : 4096 * 6] = os.urandom(4096)
+    path.write_bytes(content)
+    path.with_name("ledger.sqlite3-wal").touch()
+    with pytest.raises(LedgerError) as caught:
+        Ledger(path)
+    told(caught.value, "broken")
+
+
+@pytest.mark.faults("JR-07")
+def test_no_text_is_taken_for_a_ledger(path: Path) -> None:
+    path.parent.mkdir()
+    path.write_bytes(b"my notes\n" * 1000)
+    with pytest.raises(LedgerError) as caught:
+        Ledger(path)
+    told(caught.value, "broken", "--ledger")
+    assert path.read_bytes() == b"my notes\n" * 1000
+
+
+@pytest.mark.faults("JR-07")
+def test_a_newer_ledger_is_left_alone(path: Path) -> None:
+    filled(path, 1)
+    with sqlite3.connect(path) as connection:
+        connection.execute("PRAGMA user_version=99")
+    connection.close()
+    before = path.read_bytes()
+    with pytest.raises(LedgerError) as caught:
+        Ledger(path)
+    told(caught.value, "newer version", "schema 99", "Update doc2x-sdk")
+    assert path.read_bytes() == before
+
+
+@pytest.mark.faults("JR-07")
+def test_another_programs_database_is_left_alone(path: Path) -> None:
+    path.parent.mkdir()
+    with sqlite3.connect(path) as connection:
+        connection.execute("CREATE TABLE bookmarks (url TEXT)")
+    connection.close()
+    before = path.read_bytes()
+    with pytest.raises(LedgerError) as caught:
+        Ledger(path)
+    told(caught.value, "another program", "--ledger")
+    assert path.read_bytes() == before
+
+
+@pytest.mark.faults("JR-07")
+def test_a_ledger_that_was_emptied_is_not_begun_anew(path: Path) -> None:
+    filled(path, 3)
+    path.write_bytes(b"")
+    with pytest.raises(LedgerError) as caught:
+        Ledger(path)
+    told(caught.value, "empty", "in use")
+
+
+@pytest.mark.faults("JR-07")
+def test_a_ledger_that_was_removed_is_begun_anew_and_said(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    filled(path, 3)
+    path.unlink()
+    with caplog.at_level(logging.WARNING, "doc2x_sdk"):
+        Ledger(path).close()
+    assert "was removed since it was last used" in caplog.text
+    assert list(read_jobs(path)) == []
+
+
+@pytest.mark.faults("JR-08")
+def test_a_locked_ledger_is_waited_for_and_then_told(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "BUSY_SECONDS", 0.2)
+    store = Store(path)
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(Locked) as caught:
+        store.write(lambda connection: insert(connection, 1))
+    told(caught.value, "locked by another process", "Wait for the other")
+    waiting = store.submit(lambda connection: insert(connection, 2))
+    other.execute("COMMIT")
+    waiting.result()
+    store.close()
+    assert [row[0] for row in other.execute("SELECT source FROM parse")] == ["2"]
+    other.close()
+
+
+@pytest.mark.faults("FS-02", "JR-08")
+def test_a_claim_that_did_not_reach_the_disk_holds_nothing(path: Path) -> None:
+    ledger = Ledger(path)
+    with no_room(ledger) as full:
+        with pytest.raises(LedgerError) as caught, claim(ledger, full):
+            pytest.fail("nothing may be done under a receipt that is not written down")
+        told(caught.value, "No space is left for the ledger", "Free some space")
+    with claim(ledger, full) as receipt:
+        assert receipt.row.state == "planned"
+    ledger.close()
+
+
+@pytest.mark.faults("JR-10")
+def test_a_place_that_can_not_be_written_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(LedgerError) as caught:
+        Ledger(tmp_path / "file" / "ledger.sqlite3")
+    told(caught.value, "can't be written", "--ledger or DOC2X_LEDGER")
+
+
+@pytest.mark.faults("JR-10")
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells the kind of a file system in a file")
+def test_a_network_file_system_is_warned_about(
+    path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    kind = files.file_system_of(path)
+    assert kind
+    monkeypatch.setattr(files, "NETWORK_FILE_SYSTEMS", ("nfs", kind))
+    Ledger(path).close()
+    assert f"network file system ({kind})" in caplog.text
+
+
+@pytest.mark.faults("JR-12")
+def test_many_threads_write_at_once(path: Path) -> None:
+    ledger = Ledger(path)
+    failures: list[Exception] = []
+
+    def work(first: int) -> None:
+        try:
+            for number in range(first, first + 10):
+                with claim(ledger, number) as receipt:
+                    receipt.uploading(f"uid-{number}")
+        except Exception as error:  # noqa: BLE001 - told below
+            failures.append(error)
+
+    threads = [threading.Thread(target=work, args=(10 * number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    ledger.close()
+    rows = list(read_jobs(path))
+    assert not failures
+    assert len(rows) == 80
+    assert all(row.state == "uploading" and row.uid == f"uid-{int(row.sha256, 16)}" for row in rows)
+
+
+@pytest.mark.faults("JR-12")
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
+def test_a_forked_child_can_neither_write_nor_give_up_its_parents_claims(path: Path) -> None:
+    ledger = Ledger(path)
+    with claim(ledger, 1):
+        pid = os.fork()
+        if pid == 0:
+            try:
+                with claim(ledger, 2):
+                    os._exit(1)
+            except LedgerError:
+                ledger.close()
+                os._exit(7)
+            os._exit(1)
+        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 7
+        other = Ledger(path)
+        (row,) = read_jobs(path)
+        assert other.is_held(row)
+        other.close()
+    ledger.close()
+
+
+def test_a_failing_write_undoes_itself_alone(path: Path) -> None:
+    store = Store(path)
+
+    def fail(connection: sqlite3.Connection) -> None:
+        insert(connection, 1)
+        raise KeyError("mine")
+
+    first, bad, last = store.submit(lambda c: insert(c, 0)), store.submit(fail), store.submit(lambda c: insert(c, 2))
+    with pytest.raises(KeyError):
+        bad.result()
+    assert (first.result(), last.result()) == (None, None)
+    assert [row[0] for row in store.read(lambda c: c.execute("SELECT source FROM parse").fetchall())] == ["0", "2"]
+    store.close()
+    with pytest.raises(LedgerError):
+        store.submit(lambda c: insert(c, 3))
