@@ -20,7 +20,7 @@ FORGOTTEN = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_
 
 @pytest.fixture(autouse=True)
 def isolated_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A home of its own for each test: no key, setting, proxy, certificate or plugin of the developer reaches it."""
+    """A home of its own for each test: no key, setting, proxy or certificate of the developer reaches it."""
     home = tmp_path_factory.mktemp("home")
     with pytest.MonkeyPatch.context() as patch:
         for name in os.environ:
@@ -31,7 +31,6 @@ def isolated_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[P
         for name in ("APPDATA", "LOCALAPPDATA", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME"):
             patch.setenv(name, str(home / name.lower()))
         patch.setenv("DOC2X_CONFIG", str(home / "config" / "config.toml"))
-        patch.setenv("DOC2X_PLUGINS", "")  # the built-in formats alone, whatever is installed beside them
         yield home
 
 
