@@ -25,6 +25,8 @@ __all__ = ["Publisher", "digest_of", "publish_file", "result_name"]
 
 NAME_BYTES = 120  # of a result's name, so that `_images/<picture>` still fits a path
 IMAGES = "images"
+LATEX_SIGNS = re.compile(r"[%#&$^~{}]")
+"""Signs that no path in \\includegraphics may have; the picture folder's name does without them."""
 LINK = re.compile(
     r"(?P<before>\]\(|\bsrc\s*=\s*[\"']?|\\includegraphics\s*(?:\[[^\]]*\])?\{)"
     r"(?:\./)?(?P<path>images/[^\s\"'(){}<>]+)"
@@ -110,7 +112,7 @@ class Publisher:
         self.name = name
         self.overwrite = overwrite
         self.warnings: list[str] = []
-        self._images = folder / f"{name}_images"
+        self._images = folder / f"{LATEX_SIGNS.sub('_', name)}_images"
         self._placed: dict[str, str] = {}
         self._waiting: dict[Path, Path] = {}
         self._extras: set[Path] = set()

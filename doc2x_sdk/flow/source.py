@@ -10,6 +10,7 @@ import shutil
 import stat
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -27,6 +28,8 @@ log = logging.getLogger("doc2x_sdk")
 Input = str | os.PathLike[str] | bytes | BinaryIO
 """What may be converted: a path, the bytes of a file, or a file open for reading bytes."""
 
+Stamp = tuple[int, int, int, int]
+SETTLED_NS = 2_000_000_000
 BLOCK = 1024 * 1024
 PDF_HEADER_WITHIN = 1024  # bytes; readers accept a PDF whose header does not stand at the very start
 pdfium_lock = threading.Lock()
@@ -46,7 +49,8 @@ class Source:
         pages: of a PDF; 1 for a picture.
         path: where the bytes are: the user's file, or a private copy of what came as an open file.
         content: the bytes, where they came as bytes.
-        stamp: size, time of change and inode of `path` when it was checked.
+        stamp: size, both times of change and inode of `path` when it was checked.
+        settled: whether every later change of the file must show in its stamp: it had been left alone for 2 s then.
     """
 
     name: str
@@ -57,7 +61,8 @@ class Source:
     pages: int
     path: Path | None = field(default=None, repr=False)
     content: bytes | None = field(default=None, repr=False)
-    stamp: tuple[int, int, int] | None = field(default=None, repr=False)
+    stamp: Stamp | None = field(default=None, repr=False)
+    settled: bool = field(default=False, repr=False)
 
     @property
     def is_picture(self) -> bool:
@@ -145,7 +150,7 @@ def checked(given: Path | bytes, name: str, settings: Settings) -> Source:
     name = printable(name)
     if isinstance(given, Path):
         stamp, head, digest = read_file(given, name, settings)
-        size, where = stamp[0], {"path": given, "stamp": stamp}
+        size, where = stamp[0], {"path": given, "stamp": stamp, "settled": is_settled(stamp)}
     else:
         size, head, digest = len(given), given[:PDF_HEADER_WITHIN], hashlib.sha256(given).hexdigest()
         where = {"content": given}
@@ -159,7 +164,7 @@ def checked(given: Path | bytes, name: str, settings: Settings) -> Source:
     return replace(source, **where)  # type: ignore[arg-type] # one of the two homes of the bytes
 
 
-def read_file(path: Path, name: str, settings: Settings) -> tuple[tuple[int, int, int], bytes, str]:
+def read_file(path: Path, name: str, settings: Settings) -> tuple[Stamp, bytes, str]:
     """Return stamp, first bytes and sha256 of a file; a FIFO or a device is never opened."""
     try:
         mode = path.stat().st_mode
@@ -197,10 +202,18 @@ def check_size(size: int, kind: str | None, name: str, settings: Settings) -> No
         )
 
 
-def stamp_of(path: Path) -> tuple[int, int, int]:
-    """Return size, time of change in ns, and inode."""
+def stamp_of(path: Path) -> Stamp:
+    """Return size, time of change and of status change in ns, and inode."""
     state = path.stat()
-    return state.st_size, state.st_mtime_ns, state.st_ino
+    return state.st_size, state.st_mtime_ns, state.st_ctime_ns, state.st_ino
+
+
+def is_settled(stamp: Stamp) -> bool:
+    """Tell whether a change after this stamp can't have the same one: clocks of file systems tick coarsely.
+
+    Only where the system keeps the time of status change, which nobody can set back; Windows has no such time.
+    """
+    return os.name == "posix" and time.time_ns() - max(stamp[1], stamp[2]) > SETTLED_NS
 
 
 def kind_of(head: bytes) -> Literal["pdf", "jpg", "png"] | None:

@@ -318,6 +318,11 @@ def remove(path: Path) -> None:
     path.unlink()
 
 
+def unchanging(path: Path) -> tuple[int, int, int, int]:
+    """The stamp of a file whose times never tell anything: they lie in the future, so it never counts as settled."""
+    return path.stat().st_size, 2**62, 0, 0
+
+
 def replace(path: Path) -> None:
     """Put another file of the same size and time under the name."""
     before = path.stat()
@@ -339,6 +344,33 @@ def test_a_file_that_changes_while_it_is_sent_is_not_converted(
     told(caught.value, "growing.pdf", UID, "no longer being written")
     assert (service.count("put"), service.count("status"), service.count("export")) == (1, 0, 0)
     assert tree(out) == {}
+
+
+@pytest.mark.faults("UP-05")
+def test_a_change_that_no_time_of_the_file_shows_is_noticed_by_its_bytes(
+    service: ScriptedService, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # a file system with coarse times, or one without a time of status change
+    monkeypatch.setattr("doc2x_sdk.flow.source.stamp_of", unchanging)
+    path = make_text(tmp_path, "coarse.pdf", make_pdf(400, size=24_000_000))
+    service.on("put", change_while_sent(path, edit_unseen))
+    with service.client() as client, pytest.raises(InputChanged) as caught:
+        client.convert(path)
+    told(caught.value, "coarse.pdf", UID)
+    assert service.count("status") == 0
+
+
+@pytest.mark.faults("UP-05")
+def test_a_change_of_a_file_long_left_alone_shows_without_hashing_it_again(
+    service: ScriptedService, tmp_path: Path, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("doc2x_sdk.flow.source.SETTLED_NS", 0)  # as if the file were older than it is
+    path = make_text(tmp_path, "settled.pdf", make_pdf(400, size=24_000_000))
+    service.on("put", change_while_sent(path, edit_unseen))
+    with service.client() as client, pytest.raises(InputChanged) as caught:
+        client.convert(path, to="md", out=out)
+    told(caught.value, "settled.pdf", UID)
+    assert service.count("status") == 0
 
 
 @pytest.mark.faults("UP-05")
