@@ -42,19 +42,20 @@ class Names:
 
     def settle(self, template: str, source: Source) -> str:
         """Return the template with the input's own digits where it needs them."""
-        mark = source.sha256[:8]
-        if MARK in template:
-            return template.replace(MARK, mark)
-        return f"{template}-{mark}" if self._is_another(template, source) else template
+        plain, mark = template.removesuffix(f"-{MARK}"), source.sha256[:8]
+        owners = self._owners(plain, source)
+        here = where_of(source)
+        if plain != template:
+            return plain if any(owner == here for owner, _ in owners) else f"{plain}-{mark}"
+        is_anothers = any(owner != here and sha256 != source.sha256 for owner, sha256 in owners)
+        return f"{plain}-{mark}" if is_anothers else plain
 
-    def _is_another(self, template: str, source: Source) -> bool:
-        """Tell whether an earlier run gave the name to another input with other content."""
+    def _owners(self, template: str, source: Source) -> list[tuple[str, str]]:
+        """Return the inputs, and their sha256, that earlier runs gave the name to."""
         wish, ledger = self._wish, self._kit.ledger
         if ledger is None or wish.out is None or "{uid" in template:
-            return False
+            return []
         publisher = Publisher(wish.out, result_name(template, source, uid=None, clock=self._kit.clock), overwrite=False)
-        for name in wish.plan.wanted:
-            known = ledger.target_of(path_text(publisher.target(wish.plan.suffix_of(name))), name)
-            if known is not None and known.source_sha256 != source.sha256 and known.source != where_of(source):
-                return True
-        return False
+        targets = [(name, path_text(publisher.target(wish.plan.suffix_of(name)))) for name in wish.plan.wanted]
+        known = [ledger.target_of(target, name) for name, target in targets]
+        return [(row.source, row.source_sha256) for row in known if row is not None]
