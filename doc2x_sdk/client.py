@@ -213,6 +213,7 @@ class Doc2X:
         pages: str | None = None,
         force: bool = False,
         retry_unknown: bool = False,
+        max_pages: int | None = None,
         on_progress: ProgressCallback | None = None,
     ) -> Document:
         """Convert a PDF or a picture and return its pages and files.
@@ -236,9 +237,11 @@ class Doc2X:
             pages: the only pages to be parsed and paid for, such as "1-10,15" or "20-"; they keep their numbers.
             force: pay for the parse again, on purpose.
             retry_unknown: pay again where nobody can tell whether an earlier attempt was paid.
+            max_pages: pay for no more pages than these.
             on_progress: called with a `Progress` at each step, in this thread.
 
         Raises:
+            BudgetExceeded: it would cost more than `max_pages`.
             OutcomeUnknown: an earlier attempt may have been paid; see `retry_unknown`.
             ConfigError: an unknown format or option; nothing was sent.
             FileError: the input can't be used; nothing was sent.
@@ -256,7 +259,8 @@ class Doc2X:
             retry_unknown,
             pages=pages,
         )
-        return pipeline.convert(source, self._checked(wish), self._kit, name=name, on_progress=on_progress)
+        kit = replace(self._kit, budget=Budget(max_pages))
+        return pipeline.convert(source, self._checked(wish), kit, name=name, on_progress=on_progress)
 
     def convert_many(
         self,
@@ -375,6 +379,8 @@ class Doc2X:
         newest_first: bool = False,
     ) -> Iterator[ParseRow]:
         """Yield the receipts of this account; see `doc2x_sdk.ledger.rows.read_jobs`, which needs no client."""
+        if self._kit.ledger is not None:
+            self._kit.ledger.flush()
         return read_jobs(
             config.ledger_path(self.settings),
             states=states,

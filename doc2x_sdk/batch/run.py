@@ -48,7 +48,7 @@ WORKERS_FIRST = 14
 WORKERS_MOST = 64
 RESULTS_AHEAD = 64  # finished documents that wait for the caller before workers do
 PAUSE_WHEN_FULL = 5.0  # seconds before a document that the service stayed too full for is tried again
-LEAVE_WITHIN = 3.0  # seconds that a closed batch waits for its threads; what they do after that costs nothing
+LEAVE_WITHIN = 2.0  # seconds that a closed batch waits for its threads; what they do after that costs nothing
 STOPPING = (AuthError, QuotaExceeded, BudgetExceeded, DiskFull, LedgerError)
 """Errors that concern every document to come."""
 
@@ -130,9 +130,14 @@ class Batch:
         """Stop: nothing more is uploaded, and what was paid stays in the ledger."""
         self.stop.set()
         self._feed.wake()
+        with self._guard:
+            leaving, self._threads = self._threads, []
         end = time.monotonic() + LEAVE_WITHIN
-        for thread in self._threads:
+        for thread in leaving:
             thread.join(max(0.0, end - time.monotonic()))
+        if leaving and self._kit.ledger is not None:
+            with suppress(LedgerError):
+                self._kit.ledger.flush()
 
     def _not_sent(self, name: str) -> Done:
         """Describe an input that a stop kept from being begun."""
@@ -169,7 +174,7 @@ class Batch:
                 limit = max(limit, int(1.5 * self._kit.ledger.task_limit(self._kit.account)) + 4)
         limit = min(limit, WORKERS_MOST, self._jobs or WORKERS_MOST, max(1, self._expected))
         with self._guard:
-            while len(self._threads) < limit and not self.stop.is_set():
+            while not self.stop.is_set() and len(self._threads) < limit:
                 self._working += 1
                 name = f"doc2x-{len(self._threads) + 1}"
                 self._threads.append(threading.Thread(target=self._work, name=name, daemon=True))
@@ -190,7 +195,7 @@ class Batch:
             self._give(None)
 
     def _is_over(self) -> bool:
-        return self.stop.is_set() or self._hold.is_set()
+        return self.stop.is_set() or self._reason is not None
 
     def _check(self, path: Path, number: int, template: str) -> Checked | Done:
         """Check a path and fix the name of its results."""
@@ -270,7 +275,8 @@ class Batch:
         """Begin nothing more; what was paid goes on."""
         with self._guard:
             self._reason = self._reason or reason
-        self._hold.set()
+        if not isinstance(reason, BudgetExceeded):  # whoever has his pages of the budget may spend them
+            self._hold.set()
         self._feed.wake()
 
     def _give(self, done: Done | None) -> None:

@@ -188,9 +188,10 @@ def send(service: Presigned, slot: UploadSlot, body: SourceBody, *, settings: Se
 def is_stored(service: Presigned, uid: str, *, settings: Settings, clock: Clock, within: float = STORED_WITHIN) -> bool:
     """Tell whether the service has the bytes of a uid.
 
-    Any word about the parse says yes; "not found" for `within` seconds says no. While nothing is said the answer is
-    yes, too: the wait that follows finds out, and nothing is sent twice on a guess.
+    Any word about the parse says yes; "not found" for `within` seconds says no. Raises `NetworkError`, whose `sent` is
+    "all", when nothing is said for `patience` seconds: nothing is sent twice on a guess.
     """
+    said: Doc2XError | None = None
     not_found_for, silent_for = None, clock.deadline(settings.patience)
     pace = GrowingPace(clock, first=0.5)
     while not silent_for.passed():
@@ -200,6 +201,7 @@ def is_stored(service: Presigned, uid: str, *, settings: Settings, clock: Clock,
             raise
         except (NetworkError, ProtocolError) as error:
             log.debug("uid %s: no word about the upload: %s", uid, error)
+            said = error
         except Doc2XError as error:
             if error.code == NOT_FOUND:
                 not_found_for = not_found_for or clock.deadline(within)
@@ -210,4 +212,5 @@ def is_stored(service: Presigned, uid: str, *, settings: Settings, clock: Clock,
         else:
             return True
         clock.sleep(pace.pause())
-    return True
+    told = said.message if said is not None else "it is being asked for too often"
+    raise NetworkError(f"The service does not tell whether it has the upload: {told}", sent="all", uid=uid)

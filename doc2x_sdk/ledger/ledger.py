@@ -54,10 +54,15 @@ class Ledger:
         self._store.close()
         self._owner.close()
 
+    def flush(self) -> None:
+        """Wait until all that is queued is on the disk."""
+        self._store.write(lambda _: None)
+
     def jobs(
         self, *, states: tuple[str, ...] = (), uid: str | None = None, account: str | None = None
     ) -> Iterator[ParseRow]:
         """Yield the parses, oldest first; see `read_jobs`, which needs no ledger that can be written."""
+        self.flush()
         return read_jobs(self.path, states=states, uid=uid, account=account)
 
     def prune(self, older_than: float) -> int:

@@ -1,0 +1,409 @@
+"""What ends a batch early, or makes it wait: the key, the quota, the budget, the disk, the network, the caller."""
+
+import logging
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from doc2x_sdk.errors import (
+    AuthError,
+    BudgetExceeded,
+    DiskFull,
+    FileError,
+    InputChanged,
+    LedgerError,
+    NetworkError,
+    QuotaExceeded,
+)
+from doc2x_sdk.flow import publish
+from tests.batch.conftest import Papers
+from tests.support.clocks import SkippingClock, StillClock
+from tests.support.receipts import no_room
+from tests.support.scripted import Conversation, Request, Step, close, reply
+from tests.support.scripted_service import ScriptedService, failed, told
+
+
+def workers() -> list[threading.Thread]:
+    return [
+        thread for thread in threading.enumerate() if thread.name.startswith("doc2x-") and "ledger" not in thread.name
+    ]
+
+
+def until(done: threading.Event) -> Step:
+    """Hold the answer back until it is set."""
+
+    def act(conversation: Conversation, request: Request) -> None:
+        done.wait(30.0)
+
+    return Step(act)
+
+
+# codes that concern every document
+
+
+@pytest.mark.faults("AP-04")
+def test_an_empty_account_stops_the_batch_and_a_later_run_goes_on(
+    service: ScriptedService, papers: Papers, out: Path
+) -> None:
+    paths = papers(60)
+    service.on("status", *[None] * 8)
+    service.always("status", failed("parse_quota_limit"))
+    with service.client() as client:
+        done = list(client.convert_many(paths, to="md", out=out))
+        assert len(done) == 60
+        not_sent = [each for each in done if not each.sent]
+        assert all(isinstance(each.error, QuotaExceeded) for each in done if each.error)
+        assert len(not_sent) >= 60 - 14 - 8
+        told(not_sent[0].error or Exception(), "Not sent", "Top up")
+        finished = [each.source for each in done if not each.error]
+        sent = service.paid
+        assert sent <= 60 - len(not_sent)
+        assert {row.state for row in client.jobs()} <= {"parsed", "planned", "reserving", "submitted"}
+        service.always("status", None)
+        again = list(client.convert_many(paths, to="md", out=out))
+    assert not any(each.error for each in again)
+    assert {each.source for each in again if each.was_there} == set(finished)
+
+
+@pytest.mark.faults("AP-04")
+def test_no_pages_left_is_believed_of_a_uid_that_was_not_begun_alone(service: ScriptedService, papers: Papers) -> None:
+    """One that was seen at work is paid: only its answer is late."""
+    first, second = papers(2)
+    service.on("status", failed("parse_quota_limit"))
+    with service.client() as client:
+        with pytest.raises(QuotaExceeded):
+            client.convert(first)
+        service.on("status", None, failed("parse_quota_limit"))
+        with pytest.raises(QuotaExceeded):
+            client.convert(second)
+        rows = {row.source: row for row in client.jobs()}
+        assert (rows[str(first)].state, rows[str(first)].history) == ("planned", (service.uids[0],))
+        assert (rows[str(second)].state, rows[str(second)].uid) == ("submitted", service.uids[1])
+        assert client.convert(second).uid == service.uids[1]
+        assert client.convert(first).uid == service.uids[2]
+
+
+@pytest.mark.faults("AP-05")
+@pytest.mark.parametrize("code", ["parse_task_limit_exceeded", "parse_concurrency_limit"])
+def test_a_full_service_is_asked_again_for_the_same_step(
+    code: str, service: ScriptedService, papers: Papers, out: Path, clock: StillClock
+) -> None:
+    service.on("preupload", *[failed(code)] * 5)
+    with service.client(clock) as client:
+        (done,) = client.convert_many(papers(1), to="md", out=out)
+    assert done.error is None
+    assert (service.count("preupload"), len(service.uids), service.paid) == (6, 1, 1)
+    assert sum(clock.sleeps) > 5
+
+
+@pytest.mark.faults("AP-06")
+@pytest.mark.parametrize(
+    "answer", [failed("parse_task_limit_exceeded"), failed("parse_concurrency_limit"), reply(429), reply(429, json={})]
+)
+@pytest.mark.parametrize("before", [0, 1])
+def test_a_limit_in_the_status_is_patience_with_the_same_uid(
+    before: int, answer: Step, service: ScriptedService, papers: Papers, out: Path
+) -> None:
+    service.on("status", *[None] * before, *[answer] * 12)
+    with service.client() as client:
+        (done,) = client.convert_many(papers(1), to="md", out=out)
+    assert done.error is None
+    assert (service.count("preupload"), service.count("put"), service.paid) == (1, 1, 1)
+
+
+@pytest.mark.faults("AP-06")
+def test_a_uid_that_was_seen_at_work_is_never_replaced_for_a_limit(
+    service: ScriptedService, papers: Papers, clock: StillClock
+) -> None:
+    """Not even by a later run, to which the limit is the first answer."""
+    (path,) = papers(1)
+    service.on("status", None, *[failed("parse_task_limit_exceeded")] * 180)
+    with service.client(clock, parse_timeout=1000.0) as client:
+        with pytest.raises(Exception, match="had not ended in time"):
+            client.convert(path)
+        assert client.convert(path).uid == service.uids[0]
+    assert service.paid == 1
+
+
+@pytest.mark.faults("AP-07")
+def test_a_refused_key_stops_the_batch_and_leaves_all_to_go_on(
+    service: ScriptedService, papers: Papers, out: Path
+) -> None:
+    paths = papers(60)
+    service.on("status", *[None] * 6)
+    service.always("status", failed("unauthorized", 401))
+    with service.client() as client:
+        done = list(client.convert_many(paths, to="md", out=out))
+        errors = [each.error for each in done if each.error]
+        assert all(isinstance(error, AuthError) for error in errors)
+        assert sum(not each.sent for each in done) >= 60 - 14 - 6
+        assert {row.state for row in client.jobs()} <= {"parsed", "submitted", "uploading", "planned", "reserving"}
+        before = service.paid
+        service.always("status", None)
+        assert not any(each.error for each in client.convert_many(paths, to="md", out=out))
+    assert service.paid == 60
+    assert before < 60
+
+
+# budget
+
+
+@pytest.mark.parametrize(("budget", "paid"), [(10, 3), (9, 3), (1, 0), (300, 40)])
+def test_the_budget_is_never_passed_and_what_was_paid_costs_nothing(
+    budget: int, paid: int, papers: Papers, out: Path
+) -> None:
+    with ScriptedService(pages=3) as service, service.client() as client:
+        paths = papers(40, pages=3)
+        done = list(client.convert_many(paths, to="md", out=out, max_pages=budget))
+        assert service.paid == paid
+        assert len(done) == 40
+        stopped = [each.error for each in done if each.error]
+        assert len(stopped) == 40 - paid
+        assert all(isinstance(error, BudgetExceeded) for error in stopped)
+        again = list(client.convert_many(paths, to="docx", out=out, max_pages=budget))
+        assert service.paid == min(40, 2 * paid)
+        assert sum(each.error is None for each in again) >= min(40, 2 * paid) - paid
+
+
+def test_pages_that_were_not_paid_after_all_go_back_to_the_budget(papers: Papers, out: Path) -> None:
+    with ScriptedService(pages=3) as service, service.client() as client:
+        service.on("preupload", failed("parse_file_lock"))
+        done = list(client.convert_many(papers(4, pages=3), to="md", out=out, max_pages=9, jobs=1))
+        assert service.paid == 3
+    assert sum(each.error is None for each in done) == 3
+
+
+# files and disks
+
+
+@pytest.mark.faults("UP-05")
+@pytest.mark.parametrize("change", ["grows", "shrinks", "edited"])
+def test_a_file_that_changes_while_it_is_sent_is_told_and_others_go_on(
+    change: str, service: ScriptedService, papers: Papers, out: Path
+) -> None:
+    paths = papers(3)
+
+    def spoil(progress: object) -> None:
+        if getattr(progress, "stage", "") == "upload" and "paper1" in getattr(progress, "source", ""):
+            content = paths[1].read_bytes()
+            new = {"grows": content + b"%", "shrinks": content[:-9], "edited": content.replace(b"200 200", b"300 300")}
+            paths[1].write_bytes(new[change])
+
+    with service.client() as client:
+        done = {
+            Path(each.source).name: each for each in client.convert_many(paths, to="md", out=out, on_progress=spoil)
+        }
+        assert isinstance(done["paper1.pdf"].error, InputChanged)
+        assert [done[name].error for name in ("paper0.pdf", "paper2.pdf")] == [None, None]
+        (row,) = [row for row in client.jobs() if row.source.endswith("paper1.pdf")]
+        assert row.state == "planned"  # the uid of the spoilt upload is history, and never exported
+        assert row.history == (done["paper1.pdf"].error.uid,)
+    assert not (out / "paper1.md").exists()
+
+
+@pytest.mark.faults("FS-01")
+def test_a_full_disk_stops_the_batch_before_the_next_paid_step(
+    service: ScriptedService, papers: Papers, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain, room = publish.place, [4]
+
+    def place(*args: object, **options: object) -> bool:
+        room[0] -= 1
+        if room[0] < 0:
+            raise OSError(28, "No space left on device")
+        return plain(*args, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(publish, "place", place)
+    paths = papers(60)
+    with service.client() as client:
+        done = list(client.convert_many(paths, to="md", out=out))
+        assert all(isinstance(each.error, DiskFull) for each in done if each.error)
+        assert sum(not each.sent for each in done) > 20
+        assert service.paid < 40
+        monkeypatch.undo()
+        assert not any(each.error for each in client.convert_many(paths, to="md", out=out))
+    assert service.paid == 60
+
+
+@pytest.mark.faults("FS-02")
+def test_no_paid_step_without_a_row_on_the_disk(service: ScriptedService, papers: Papers, out: Path) -> None:
+    paths = papers(30)
+    with service.client() as client:
+        list(client.convert_many(paths[:5], to="md", out=out))
+        assert client._kit.ledger is not None
+        with no_room(client._kit.ledger):
+            done = list(client.convert_many(paths, to="md", out=out))
+        errors = [each.error for each in done if each.error]
+        assert len(errors) == 25
+        assert all(isinstance(error, LedgerError) for error in errors)
+        known = {row.uid for row in client.jobs()}
+        assert {uid for uid, _ in service.stored} <= known
+        assert not any(each.error for each in client.convert_many(paths, to="md", out=out))
+    assert service.paid == 30
+
+
+# the network
+
+
+def down(service: ScriptedService) -> None:
+    for route in ("preupload", "put", "status", "export", "result", "download"):
+        service.always(route, close())
+
+
+def up(service: ScriptedService) -> None:
+    for route in ("preupload", "put", "status", "export", "result", "download"):
+        service.always(route, None)
+
+
+@pytest.mark.faults("TR-17")
+@pytest.mark.parametrize("case", [(200, 0), (200, 5), pytest.param((1000, 0), marks=pytest.mark.slow)], ids=str)
+def test_an_outage_of_ten_minutes_pauses_the_batch(
+    case: tuple[int, int], service: ScriptedService, papers: Papers, out: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It begins when so many documents are done."""
+    count, at = case
+    clock = StillClock()
+    began: list[float] = []
+    asked = 0
+
+    def back_up(_: float) -> None:
+        nonlocal asked
+        if began and clock.monotonic() - began[0] > 600.0 and not asked:
+            asked = len(service.server.requests)
+            up(service)
+
+    clock.on_sleep = back_up
+    paths = papers(count)
+    done = []
+    before = 0
+    with service.client(clock, outage=3600.0) as client, caplog.at_level(logging.WARNING, "doc2x_sdk"):
+        if at == 0:
+            down(service)
+            began.append(clock.monotonic())
+        for one in client.convert_many(paths, to="md", out=out):
+            done.append(one)
+            if len(done) == at:
+                before = len(service.server.requests)
+                down(service)
+                began.append(clock.monotonic())
+    lines = [record.message for record in caplog.records if "no answer from the service" in record.message]
+    print(f"{asked - before} requests in 10 minutes without an answer, {len(lines)} lines in the log")
+    assert [str(each.error) for each in done if each.error] == []
+    assert service.paid == len(paths)
+    assert 0 < asked - before < 250
+    assert 1 <= len(lines) <= 14
+    assert "the service answers again" in caplog.text
+
+
+@pytest.mark.faults("TR-17")
+def test_an_outage_that_does_not_end_ends_the_batch(service: ScriptedService, papers: Papers, out: Path) -> None:
+    down(service)
+    clock = StillClock()
+    with service.client(clock, outage=300.0) as client:
+        done = list(client.convert_many(papers(50), to="md", out=out))
+        assert len(done) == 50
+        assert all(isinstance(each.error, NetworkError) for each in done)
+        assert len(service.server.requests) < 150
+        up(service)
+        assert not any(each.error for each in client.convert_many(papers(50), to="md", out=out))
+    assert service.paid == 50
+
+
+def test_storage_that_is_out_of_reach_is_waited_for_too(service: ScriptedService, papers: Papers, out: Path) -> None:
+    service.on("put", *[close()] * 8)
+    with service.client() as client:
+        assert not any(each.error for each in client.convert_many(papers(6), to="md", out=out))
+    assert service.paid == 6
+
+
+# the caller
+
+
+def test_the_first_error_ends_a_batch_that_should_fail_fast(
+    service: ScriptedService, papers: Papers, tmp_path: Path, out: Path
+) -> None:
+    with service.client() as client:
+        done = list(client.convert_many([tmp_path / "missing.pdf", *papers(200)], to="md", out=out, fail_fast=True))
+    assert len(done) == 201
+    assert sum(not each.sent for each in done) > 150
+    assert all(isinstance(each.error, FileError) for each in done if each.error)
+    assert service.paid == sum(each.error is None for each in done)
+
+
+@pytest.mark.faults("CL-01")
+@pytest.mark.parametrize("how", ["close", "drop", "client", "interrupt"])
+def test_nothing_is_uploaded_once_the_iterator_is_closed(
+    how: str, service: ScriptedService, papers: Papers, out: Path
+) -> None:
+    clock = SkippingClock()
+    began = 0.0
+    with service.client(clock) as client:
+        run = client.convert_many(papers(200), to="md", out=out)
+        for _ in range(3):
+            next(run)
+        began = time.monotonic()
+        if how == "close":
+            run.close()
+        elif how == "drop":
+            del run
+        elif how == "client":
+            client.close()
+        else:
+            with pytest.raises(KeyboardInterrupt), run:
+                raise KeyboardInterrupt
+        stored, took = service.count("put"), time.monotonic() - began
+        assert took < 5.0
+        assert not workers()
+        assert list(run if how in ("close", "client") else ()) == []
+        if how != "client":
+            known = {uid for row in client.jobs() for uid in (row.uid, *row.history)}
+            assert {uid for uid, _ in service.stored} <= known
+    assert stored == service.count("put")
+    assert service.paid < 60
+    with service.client() as client:
+        assert not any(each.error for each in client.convert_many(papers(200), to="md", out=out))
+    assert service.paid == 200
+
+
+@pytest.mark.faults("CL-01")
+def test_a_service_that_hangs_does_not_hold_up_the_end(service: ScriptedService, papers: Papers, out: Path) -> None:
+    release = threading.Event()
+    service.on("status", *[None] * 4)
+    service.always("status", until(release))
+    with service.client(read_timeout=1.0, retries=0) as client:
+        run = client.convert_many(papers(30), to="md", out=out)
+        deadline = time.monotonic() + 10
+        while service.count("status") < 10 and time.monotonic() < deadline:
+            next(run, None) if service.count("status") < 4 else threading.Event().wait(0.01)
+        began = time.monotonic()
+        run.close()
+        assert time.monotonic() - began < 5.0
+        stored = service.paid
+        release.set()
+        for thread in workers():
+            thread.join(10.0)
+        assert service.paid == stored
+
+
+def test_a_slow_generator_neither_delays_what_is_there_nor_the_end(
+    service: ScriptedService, papers: Papers, out: Path
+) -> None:
+    more = threading.Event()
+    paths = papers(4)
+
+    def slowly() -> Iterator[Path]:
+        yield from paths[:3]
+        more.wait(30.0)
+        yield paths[3]
+
+    with service.client(SkippingClock()) as client:
+        run = client.convert_many(slowly(), to="md", out=out)
+        assert [next(run).error for _ in range(3)] == [None] * 3
+        began = time.monotonic()
+        run.close()
+        assert time.monotonic() - began < 5.0
+        more.set()
+    assert service.paid == 3
