@@ -55,8 +55,8 @@ ERRORS: Mapping[type[errors.Doc2XError], int] = {
 }
 """By the nearest class: a subclass that is not here counts as its base."""
 
-STOPS = frozenset({2, 3, 4, 10, 11})
-"""What would meet the next document too, so the rest of a run is not begun."""
+STOPS = frozenset({3, 4, 10, 11})
+"""What concerns every document of a run, and so is the run's own code."""
 
 
 def exit_of(error: BaseException) -> int:

@@ -50,6 +50,13 @@ def write_options(command: click.Command, ctx: click.Context, formatter: click.H
             formatter.write_dl(sections[name])
 
 
+def write_notes(formatter: click.HelpFormatter, notes: dict[str, list[tuple[str, str]]]) -> None:
+    """Write lines of two columns below their headings."""
+    for heading, lines in notes.items():
+        with formatter.section(heading):
+            formatter.write_dl(lines)
+
+
 class Command(click.Command):
     """A command with sections of options, examples, and notes below them.
 
@@ -77,21 +84,36 @@ class Command(click.Command):
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write examples and notes."""
         write_examples(formatter, self.examples)
-        for heading, lines in self.notes.items():
-            with formatter.section(heading):
-                formatter.write_dl(lines)
+        write_notes(formatter, self.notes)
         super().format_epilog(ctx, formatter)
 
 
 class Group(click.Group):
-    """A command with commands of its own, and examples."""
+    """A command with commands of its own, sections of options, examples, and notes below them.
 
-    def __init__(self, *args: Any, examples: Sequence[tuple[str, str]] = (), **settings: Any) -> None:
+    Attributes:
+        examples, notes: as of `Command`.
+    """
+
+    def __init__(
+        self,
+        *args: Any,
+        examples: Sequence[tuple[str, str]] = (),
+        notes: dict[str, list[tuple[str, str]]] | None = None,
+        **settings: Any,
+    ) -> None:
         settings.setdefault("context_settings", SETTINGS)
         super().__init__(*args, **settings)
         self.examples = tuple(examples)
+        self.notes = notes or {}
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the options by section, then the commands."""
+        write_options(self, ctx, formatter)
+        self.format_commands(ctx, formatter)
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the examples."""
+        """Write examples and notes."""
         write_examples(formatter, self.examples)
+        write_notes(formatter, self.notes)
         super().format_epilog(ctx, formatter)

@@ -25,15 +25,18 @@ class Entry(NamedTuple):
 
 
 CONVERT = "Convert documents"
-ACCOUNT = "Documents that the service has"
+ACCOUNT = "What the service has of you"
 SETUP = "Set up"
 HERE = "doc2x_sdk.cli.commands"
 
 COMMANDS = {
     "convert": Entry(f"{HERE}.convert", "Convert PDFs and pictures to Markdown, LaTeX, Word and more.", CONVERT),
     "formats": Entry(f"{HERE}.formats", "List the formats that --to takes, and who makes each.", CONVERT),
+    "jobs": Entry(f"{HERE}.jobs", "Show what was sent and paid for, by the receipts on this machine.", ACCOUNT),
+    "rescue": Entry(f"{HERE}.rescue", "Fetch everything that was paid for and is not there yet.", ACCOUNT),
     "status": Entry(f"{HERE}.status", "Ask how far a document is.", ACCOUNT),
     "fetch": Entry(f"{HERE}.fetch", "Fetch the results of a document that was sent earlier.", ACCOUNT),
+    "quota": Entry(f"{HERE}.quota", "Tell how many pages the account has left.", ACCOUNT),
     "plugins": Entry(f"{HERE}.plugins", "List the plugins: what each adds, and why one is not in use.", SETUP),
     "config": Entry(f"{HERE}.config", "Show the settings and where each comes from; store the key.", SETUP),
     "serve": Entry(f"{HERE}.serve", "Run Doc2X on this machine, for other programs.", SETUP),
@@ -43,6 +46,7 @@ EXAMPLES = (
     ("Convert a PDF on this machine, without an account", "doc2x convert paper.pdf --to md --to docx --local"),
     ("Store the key of your Doc2X account, then use the service", "doc2x config set-key"),
     ("Convert a folder; the results go to out/", "doc2x convert papers/ --out out"),
+    ("What that would cost, before", "doc2x convert papers/ --dry-run"),
 )
 COMPLETION = (
     ("bash", 'eval "$(_DOC2X_COMPLETE=bash_source doc2x)"'),

@@ -10,9 +10,12 @@ import click
 from doc2x_sdk.cli.help import option
 
 __all__ = [
+    "SERVICE",
+    "api_option",
     "export_options",
     "given_options",
     "json_option",
+    "ledger_option",
     "output_options",
     "plugin_options",
     "talk_options",
@@ -22,6 +25,7 @@ __all__ = [
 RESULTS = "Results"
 FORMULAS = "Formulas and tables"
 TALK = "What is shown"
+SERVICE = "Service and receipts"
 
 Decorator = Callable[[Any], Any]
 
@@ -151,6 +155,22 @@ plugin_options = together(
         help="Seconds that a plugin may take for a format. It then runs as a process of its own, which is ended at the "
         "limit and can't bring down the others.",
     ),
+)
+
+
+api_option = option(
+    "--api",
+    type=click.Choice(["v1", "v2"]),
+    default="v2",
+    show_default=True,
+    section=SERVICE,
+    help="Generation of the service. A document of one is not known to the other.",
+)
+ledger_option = option(
+    "--ledger",
+    metavar="FILE",
+    section=SERVICE,
+    help="File of the receipts; DOC2X_LEDGER sets it for all commands. One file a user unless given.",
 )
 
 

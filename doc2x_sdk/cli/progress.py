@@ -1,4 +1,4 @@
-"""How far the documents are: bars on a terminal, a line a step elsewhere, nothing when quiet. All of it on stderr."""
+"""How far one document is: a bar on a terminal, a line a step elsewhere, nothing when quiet. All of it on stderr."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from doc2x_sdk.cli import terminal
 from doc2x_sdk.models import Progress
 
 if TYPE_CHECKING:
-    from rich.progress import TaskID
+    from rich.progress import TaskID, TextColumn
 
-__all__ = ["Bars", "Lines", "Reporter", "Silence", "reporter"]
+__all__ = ["STAGES", "Bars", "Lines", "Reporter", "Silence", "reporter", "share_column"]
 
 STAGES = {
     "check": "checking",
@@ -43,11 +43,19 @@ class Reporter(Protocol):
         """A document is through, for better or worse."""
 
 
-def reporter(count: int, *, quiet: bool, verbose: bool) -> Reporter:
+def reporter(*, quiet: bool, verbose: bool) -> Reporter:
     """Return what suits the terminal. With `verbose` the log tells the steps, and bars would tear it apart."""
     if quiet or verbose:
         return Silence()
-    return Bars(count) if terminal.is_terminal(sys.stderr) else Lines(count)
+    return Bars() if terminal.is_terminal(sys.stderr) else Lines()
+
+
+def share_column(width: int) -> TextColumn:
+    """Return the column of a bar that tells its share."""
+    from rich.progress import TextColumn
+    from rich.table import Column
+
+    return TextColumn("{task.fields[share]}", justify="right", table_column=Column(no_wrap=True, width=width))
 
 
 class Silence:
@@ -72,17 +80,12 @@ class Silence:
 class Lines(Silence):
     """A line for each step, with the uid as soon as there is one: it is the way to the pages that were paid."""
 
-    def __init__(self, count: int) -> None:
-        self._count = count
-        self._at = 0
+    def __init__(self) -> None:
         self._told = ""
 
-    def begin(self, name: str) -> None:
-        """Tell the name, and which of many it is."""
-        self._at += 1
+    def begin(self, name: str) -> None:  # noqa: ARG002 - for those that show it
+        """Begin anew."""
         self._told = ""
-        if self._count > 1:
-            terminal.say(f"[{self._at}/{self._count}] {name}")
 
     def step(self, progress: Progress) -> None:
         """Tell a step once."""
@@ -104,9 +107,9 @@ def size(count: int) -> str:
 
 
 class Bars:
-    """A bar for the document in work and, of many, one for all."""
+    """A bar for the document in work."""
 
-    def __init__(self, count: int) -> None:
+    def __init__(self) -> None:
         from rich.console import Console
         from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
         from rich.progress import Progress as Display
@@ -122,17 +125,14 @@ class Bars:
                 "{task.description}", markup=False, style="cyan", table_column=Column(no_wrap=True, min_width=14)
             ),
             BarColumn(bar_width=None),
-            TextColumn("{task.fields[share]}", justify="right", table_column=Column(no_wrap=True, width=7)),
+            share_column(width=7),
             TimeElapsedColumn(),
             console=Console(stderr=True),
             transient=True,
             redirect_stdout=False,
             expand=True,
         )
-        self._count = count
-        self._all: TaskID | None = None
         self._one: TaskID | None = None
-        self._at = 0
         self._name = ""
         self._what: tuple[str, int | None] = ("", None)
         self._since: float | None = None
@@ -146,11 +146,6 @@ class Bars:
 
     def begin(self, name: str) -> None:
         """Add a bar."""
-        if self._count > 1:
-            if self._all is None:
-                self._all = self._display.add_task("", name="all documents", share="", total=self._count)
-            self._at += 1
-            self._display.update(self._all, share=f"{self._at}/{self._count}")
         self._name = Path(name).name or name
         self._since = None
         self._stage(STAGES["check"], None)
@@ -177,6 +172,4 @@ class Bars:
         """Take the bar away; what became of the document is told elsewhere."""
         if self._one is not None:
             self._display.remove_task(self._one)
-        if self._all is not None:
-            self._display.advance(self._all)
         self._one = None

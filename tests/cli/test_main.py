@@ -55,14 +55,18 @@ def test_a_closed_pipe_ends_it_quietly(arguments):
 
 
 @pytest.mark.faults("CL-04")
-def test_a_closed_pipe_ends_a_run_after_the_document_in_work(tmp_path, service):
-    (tmp_path / "b.pdf").write_bytes(EXAMPLE.read_bytes())
-    arguments = [EXAMPLE, tmp_path / "b.pdf", "--to", "txt", "--out", tmp_path / "out"]
+def test_a_closed_pipe_ends_a_run_and_the_same_command_goes_on(tmp_path, service):
+    for name in "ab":
+        (tmp_path / f"{name}.pdf").write_bytes(EXAMPLE.read_bytes() + f"%pipe {name}".encode())
+    arguments = [tmp_path, "--to", "txt", "--out", tmp_path / "out", "--jobs", "1"]
+    before = service.stats().pages_parsed
     done = without_reader("convert", *arguments, env=account(service.url))
     assert done.code == 141
     assert "Traceback" not in done.err
     assert "BrokenPipe" not in done.err
-    assert [path.name for path in (tmp_path / "out").iterdir()] == ["paper.txt"]
+    assert doc2x("convert", *arguments, env=account(service.url)).code == 0
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a.txt", "b.txt"]
+    assert service.stats().pages_parsed - before == 4, "each document is paid once"
 
 
 # odd names

@@ -64,3 +64,10 @@ def test_a_wrong_option_is_2(wrong):
     done = doc2x("serve", *wrong)
     assert (done.code, done.out) == (2, "")
     assert wrong[0] in done.err
+
+
+def test_a_cluster_that_is_not_there_is_2():
+    done = doc2x("serve", "--dask", "tcp://127.0.0.1:9")
+    assert (done.code, done.out) == (2, "")
+    assert "127.0.0.1:9" in done.err
+    assert "Traceback" not in done.err

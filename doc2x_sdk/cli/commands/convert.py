@@ -2,24 +2,37 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from doc2x_sdk.cli.exits import MEANINGS
 from doc2x_sdk.cli.help import Command, option
 from doc2x_sdk.cli.options import (
+    api_option,
     export_options,
     given_options,
     json_option,
+    ledger_option,
     output_options,
     plugin_options,
     talk_options,
     to_option,
 )
 
-__all__ = ["command"]
+if TYPE_CHECKING:
+    from doc2x_sdk.cli.inputs import Item
+    from doc2x_sdk.cli.run import Run
+    from doc2x_sdk.client import Doc2X
 
+    Opened = Callable[[], tuple[Doc2X | None, bool]]
+
+__all__ = ["command", "wishes"]
+
+COST = "What is paid for"
+MANY = "Many documents"
 ENGINE = "Who converts"
 
 
@@ -34,6 +47,9 @@ ENGINE = "Who converts"
         ("A book for a reader, with a table of contents", "doc2x convert paper.pdf --to epub --option epub.toc=true"),
         ("Markdown for a language model", "doc2x convert paper.pdf --clean --tables pipe"),
         ("LaTeX with $ around formulas", "doc2x convert paper.pdf --to tex --formula dollar"),
+        ("What a folder would cost; nothing is sent", "doc2x convert papers/ --dry-run"),
+        ("Go on after a stop: the same line again", "doc2x convert papers/ --max-pages 500"),
+        ("Some pages only", "doc2x convert paper.pdf --pages 1-10,15"),
         ("For a program: what became of each document", "doc2x convert 'scans/*.png' --json --quiet"),
     ),
     notes={"Exit codes": [(str(code), meaning) for code, meaning in MEANINGS.items()]},
@@ -43,10 +59,56 @@ ENGINE = "Who converts"
 @output_options("{stem}")
 @plugin_options
 @option(
+    "--dry-run",
+    is_flag=True,
+    section=COST,
+    help="Look at the documents and tell what would be paid for; send nothing. The exit code is the one to expect.",
+)
+@option(
+    "--max-pages",
+    type=click.IntRange(1),
+    metavar="N",
+    section=COST,
+    help="Stop before more pages than these are paid for.",
+)
+@option(
+    "--pages",
+    metavar="RANGES",
+    section=COST,
+    help="The only pages to be sent and paid for, such as 1-10,15 or 20-; of one document. They keep their numbers.",
+)
+@option("--force", is_flag=True, section=COST, help="Pay again for what was paid before.")
+@option(
+    "--retry-unknown",
+    is_flag=True,
+    section=COST,
+    help="Pay again where nobody can tell whether an earlier attempt was paid.",
+)
+@option(
+    "--retry-failed",
+    is_flag=True,
+    section=COST,
+    help="Of many documents, send again what the service gave up earlier; a single one is always sent again.",
+)
+@option(
+    "--jobs",
+    type=click.IntRange(1),
+    metavar="N",
+    section=MANY,
+    help="Most documents at a time. Without it the account's limits decide.",
+)
+@option("--fail-fast", is_flag=True, section=MANY, help="Begin nothing more once a document has failed.")
+@option(
     "--local",
     is_flag=True,
     section=ENGINE,
     help="Convert on this machine, without an account. This is also done when no key is set.",
+)
+@option(
+    "--dask",
+    metavar="ADDRESS",
+    section=ENGINE,
+    help="With --local, convert on a Dask cluster, such as tcp://scheduler:8786.",
 )
 @option(
     "--model",
@@ -54,11 +116,13 @@ ENGINE = "Who converts"
     section=ENGINE,
     help="Model of the service that parses. Without it the service chooses.",
 )
+@api_option
+@ledger_option
 @export_options
-@json_option("a list with a row for each document")
+@json_option("one document with what became of each input, or with the quote of --dry-run,")
 @talk_options
 @click.pass_context
-def command(ctx: click.Context, /, inputs: tuple[str, ...], *, local: bool, **options: Any) -> None:
+def command(ctx: click.Context, /, inputs: tuple[str, ...], **options: Any) -> None:
     """Convert PDFs and pictures (JPG, PNG) to Markdown, LaTeX, Word and more.
 
     INPUT is a file, a folder (it is searched for documents, with its subfolders; hidden ones are left out), or a
@@ -67,28 +131,96 @@ def command(ctx: click.Context, /, inputs: tuple[str, ...], *, local: bool, **op
     Without a key the conversion runs on this machine. The paths of the files written are printed on standard output,
     one a line; of several documents a terminal shows a table.
 
+    Each step that can cost pages has a receipt on this machine. So after Ctrl-C, a crash or a failure the same command
+    goes on: what is there is not touched, and what was paid is not paid again.
+
     Results of one name: of a/x.pdf and b/x.pdf the first by path becomes x.md, the later one x-1a2b3c4d.md, with the
     first 8 digits of its sha256.
     """
-    from doc2x_sdk.cli.inputs import expand
-    from doc2x_sdk.cli.opening import open_client
-    from doc2x_sdk.cli.run import Run
+    from doc2x_sdk.cli.inputs import check_template, expand
     from doc2x_sdk.formats.registry import Formats
 
     formats = Formats.installed()
     # A wrong name ends here, before a server or a connection is begun.
     formats.plan(options["to"], given_options(options))
-    items = expand(inputs, options["name"])
-    run = Run(items, to=options["to"], out=options["out"], quiet=options["quiet"], as_json=options["as_json"])
-    if any(item.error is None for item in items):
-        client, run.is_local = open_client(
-            formats, local=local, quiet=options["quiet"], exporter_timeout=options["exporter_timeout"]
-        )
-        with client:
-            run.through(client.convert, verbose=options["verbose"], model=options["model"], **wishes(options))
-    else:
-        run.through(None, verbose=False)
+    check_template(options["name"])
+    if options["dask"] and not options["local"]:
+        raise click.UsageError("--dask goes with --local: the cluster takes the place of this machine.")
+    items = expand(inputs)
+    if options["pages"] and len(items) != 1:
+        raise click.UsageError(f"--pages is of one document, but these are {len(items)}.")
+
+    def opened() -> tuple[Doc2X | None, bool]:
+        """Return the client, and whether it is on this machine; None when no input can be converted."""
+        from doc2x_sdk.cli.opening import open_client
+
+        if all(item.error is not None for item in items):
+            return None, options["local"]
+        names = ("local", "dask", "api", "quiet", "exporter_timeout", "ledger")
+        return open_client(formats, **{name: options[name] for name in names})
+
+    if options["dry_run"]:
+        ctx.exit(quote(items, opened, options))
+    run = many(items, opened, options) if len(items) > 1 else one(items, opened, options)
     ctx.exit(run.finish())
+
+
+def one(items: Sequence[Item], opened: Opened, options: dict[str, Any]) -> Run:
+    """Convert one document."""
+    from doc2x_sdk.cli.rows import Row
+    from doc2x_sdk.cli.run import Run
+
+    run = Run(items, **talk(options))
+    client, run.is_local = opened()
+    if client is None:
+        for item in items:
+            run.add(Row(item.name, error=item.error))
+        return run
+    with client:
+        run.one(client.convert, **costs(options), **wishes(options), pages=options["pages"])
+    return run
+
+
+def many(items: Sequence[Item], opened: Opened, options: dict[str, Any]) -> Run:
+    """Convert several documents in a batch."""
+    from doc2x_sdk.cli.many import Many
+    from doc2x_sdk.cli.stopping import Stopping
+
+    run = Many(items, **talk(options))
+    client, run.is_local = opened()
+    with Stopping() as stopping, ExitStack() as stack:
+        if client is not None:
+            stack.enter_context(client)
+        names = ("retry_failed", "jobs", "fail_fast")
+        run.through(client, stopping, **costs(options), **wishes(options), **{name: options[name] for name in names})
+    return run
+
+
+def quote(items: Sequence[Item], opened: Opened, options: dict[str, Any]) -> int:
+    """Show what it would cost, and return the exit code to expect."""
+    from doc2x_sdk.cli.dry import show_quote
+
+    names = ("to", "out", "overwrite", "model", "pages", "force", "retry_unknown", "retry_failed")
+    wanted = {name: options[name] for name in names} | {"result_name": options["name"]}
+    wanted["retry_failed"] = options["retry_failed"] or len(items) == 1
+    client, is_local = opened()
+    shown = {name: options[name] for name in ("max_pages", "as_json", "quiet")}
+    if client is None:
+        return show_quote(items, None, is_local=is_local, **shown)
+    paths = [item.path for item in sorted(items, key=lambda item: item.name) if item.error is None]
+    with client:
+        return show_quote(items, client.quote(paths, **wanted), is_local=is_local, **shown)
+
+
+def talk(options: dict[str, Any]) -> dict[str, Any]:
+    """Return what a run must know to report."""
+    return {name: options[name] for name in ("to", "out", "quiet", "as_json", "verbose", "api")}
+
+
+def costs(options: dict[str, Any]) -> dict[str, Any]:
+    """Return the library's arguments about the parse and what is paid for it."""
+    names = ("model", "force", "retry_unknown", "max_pages")
+    return {name: options[name] for name in names} | {"result_name": options["name"]}
 
 
 def wishes(options: dict[str, Any]) -> dict[str, Any]:

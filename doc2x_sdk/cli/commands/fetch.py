@@ -8,9 +8,11 @@ import click
 
 from doc2x_sdk.cli.help import Command
 from doc2x_sdk.cli.options import (
+    api_option,
     export_options,
     given_options,
     json_option,
+    ledger_option,
     output_options,
     plugin_options,
     talk_options,
@@ -37,6 +39,8 @@ __all__ = ["command"]
 @output_options("{uid}")
 @plugin_options
 @export_options
+@api_option
+@ledger_option
 @json_option("a list with the document's row")
 @talk_options
 @click.pass_context
@@ -57,17 +61,13 @@ def command(ctx: click.Context, /, uid: str, **options: Any) -> None:
     check_template(options["name"])
     formats = Formats.installed()
     formats.plan(options["to"], given_options(options))
-    with open_account(formats, exporter_timeout=options["exporter_timeout"]) as client:
+    settings = {name: options[name] for name in ("api", "exporter_timeout", "ledger")}
+    with open_account(formats, **settings) as client:
 
         def fetch(_: Path, **wanted: Any) -> Document:
             return client.fetch(uid, **wanted)
 
-        run = Run(
-            [Item(Path(uid), options["name"])],
-            to=options["to"],
-            out=options["out"],
-            quiet=options["quiet"],
-            as_json=options["as_json"],
-        )
-        run.through(fetch, verbose=options["verbose"], **wishes(options))
+        talk = {name: options[name] for name in ("to", "out", "quiet", "as_json", "verbose", "api")}
+        run = Run([Item(Path(uid))], **talk)
+        run.one(fetch, result_name=options["name"], **wishes(options))
     ctx.exit(run.finish())

@@ -20,6 +20,7 @@ LIMITS = "Limits, to try how a client takes them (off by default)"
     examples=(
         ("Serve on a free port; the first line is the URL", "doc2x serve"),
         ("Results that survive a restart, on a port of your choice", "doc2x serve --port 8786 --data ~/doc2x-data"),
+        ("The work on a Dask cluster", "doc2x serve --dask tcp://scheduler:8786"),
         ("Use it from another terminal", "DOC2X_BASE_URL=http://127.0.0.1:8786 DOC2X_APIKEY=any doc2x convert a.pdf"),
     ),
 )
@@ -54,6 +55,13 @@ LIMITS = "Limits, to try how a client takes them (off by default)"
     help="What callers must send as their key: a word of your own making, never the key of an account. Without it "
     "any key is taken.",
 )
+@option(
+    "--dask",
+    metavar="ADDRESS",
+    section="Who converts",
+    help="Let the workers of a Dask scheduler, such as tcp://scheduler:8786, do the work instead of this machine. They "
+    "need doc2x-sdk too, of the same version.",
+)
 @option("--task-limit", type=click.IntRange(1), metavar="N", section=LIMITS, help="Documents in work at once.")
 @option("--page-limit", type=click.IntRange(1), metavar="N", section=LIMITS, help="Pages in work at once.")
 @option(
@@ -70,6 +78,7 @@ def command(
     port: int,
     data: str | None,
     api_key: str | None,
+    dask: str | None,
     task_limit: int | None,
     page_limit: int | None,
     rate: float | None,
@@ -95,6 +104,7 @@ def command(
         host=host,
         port=port,
         api_key=api_key,
+        dask=dask,
         task_limit=task_limit,
         page_limit=page_limit,
         rate_limit=rate,

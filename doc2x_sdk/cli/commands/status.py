@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import click
 
 from doc2x_sdk.cli.help import Command, option
-from doc2x_sdk.cli.options import json_option, verbose_option
+from doc2x_sdk.cli.options import api_option, json_option, verbose_option
 
 __all__ = ["command"]
 
@@ -20,10 +22,19 @@ FAILED = 6
 )
 @click.argument("uid")
 @option("--picture", is_flag=True, section="Document", help="The uid is that of a picture (JPG, PNG), not of a PDF.")
+@api_option
 @json_option("the answer")
 @verbose_option
 @click.pass_context
-def command(ctx: click.Context, uid: str, *, picture: bool, as_json: bool, verbose: bool) -> None:  # noqa: ARG001 - by its callback
+def command(
+    ctx: click.Context,
+    uid: str,
+    *,
+    picture: bool,
+    api: Literal["v1", "v2"],
+    as_json: bool,
+    verbose: bool,  # noqa: ARG001 - by its callback
+) -> None:
     """Ask the service once how far the document UID is.
 
     The uid is told while a document is converted, and in each error about it. It needs the account's key and is known
@@ -32,7 +43,7 @@ def command(ctx: click.Context, uid: str, *, picture: bool, as_json: bool, verbo
     from doc2x_sdk.cli import tables, terminal
     from doc2x_sdk.cli.opening import open_account
 
-    with open_account() as client:
+    with open_account(api=api) as client:
         status = client.status(uid, picture=picture)
     facts = {
         "uid": status.uid,

@@ -1,0 +1,197 @@
+"""`doc2x jobs`: the receipts on this machine. Nothing is asked of the service, and no key is needed."""
+
+from __future__ import annotations
+
+import io
+import itertools
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from doc2x_sdk.cli.help import Command, Group, option
+from doc2x_sdk.cli.options import json_option, ledger_option
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from doc2x_sdk.ledger.rows import ParseRow
+
+__all__ = ["command"]
+
+STATES = {
+    "planned": "seen, nothing was sent",
+    "reserving": "waits for a free slot, nothing was paid",
+    "uploading": "has a uid; paid for as soon as the upload is whole",
+    "submitted": "paid for, the service is at work",
+    "parsed": "paid for, ready to be fetched for 24 hours",
+    "failed": "given up by the service",
+    "unknown": "may have been paid for; only --retry-unknown sends it again",
+}
+FILTERS = "Which"
+LAST = 50  # rows that a terminal shows unless told otherwise
+DAY = 24 * 3600.0
+
+
+@click.group(
+    "jobs",
+    cls=Group,
+    invoke_without_command=True,
+    short_help="Show what was sent and paid for, by the receipts on this machine.",
+    examples=(
+        ("The newest", "doc2x jobs"),
+        ("What is not finished, or may have been paid for nothing", "doc2x jobs --unfinished"),
+        ("All about one", "doc2x jobs show 0192d745-5776-7261-abbd-814df4af3449"),
+        ("Everything, for another program", "doc2x jobs --export jsonl > jobs.jsonl"),
+    ),
+    notes={"States": list(STATES.items())},
+)
+@option(
+    "--state",
+    "states",
+    type=click.Choice(list(STATES)),
+    multiple=True,
+    section=FILTERS,
+    help="Only documents in this state; give it again for more.",
+)
+@option("--unfinished", is_flag=True, section=FILTERS, help="Only documents that are not through, or lack a result.")
+@option("--source", metavar="TEXT", section=FILTERS, help="Only inputs whose path holds this text.")
+@option("--last", type=click.IntRange(1), metavar="N", section=FILTERS, help="Only the newest N; 50 on a terminal.")
+@ledger_option
+@json_option("a list with a row for each document")
+@option(
+    "--export",
+    type=click.Choice(["jsonl"]),
+    section="What is shown",
+    help="Print each document and its results as a line of JSON, the oldest first; for very many.",
+)
+@click.pass_context
+def command(
+    ctx: click.Context,
+    *,
+    states: tuple[str, ...],
+    unfinished: bool,
+    source: str | None,
+    last: int | None,
+    ledger: str | None,
+    as_json: bool,
+    export: str | None,
+) -> None:
+    """Show the documents that were sent from this machine, by their receipts, the newest first.
+
+    Nothing is asked of the service, so the state is the one that was seen last, and no key is needed. A document's
+    number, or its uid, leads to more: `doc2x jobs show`.
+    """
+    from doc2x_sdk.cli import tables, terminal
+    from doc2x_sdk.ledger.rows import export_jobs, read_jobs
+
+    if ctx.invoked_subcommand is not None:
+        return
+    path = ledger_file(ledger)
+    filters: dict[str, Any] = {"states": states, "unfinished": unfinished, "source": source}
+    if export:
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(encoding="utf-8")  # what JSON Lines are, whatever the terminal is
+        export_jobs(path, sys.stdout, **filters)
+        return
+    rows = read_jobs(path, newest_first=True, **filters)
+    if as_json:
+        tables.print_json([row.as_dict() for row in itertools.islice(rows, last)])
+        return
+    is_shown = terminal.is_terminal(sys.stdout)
+    shown = list(itertools.islice(rows, last or (LAST if is_shown else None)))
+    print_rows(shown)
+    if not shown:
+        terminal.say(f"No such document in {path}." if path.exists() else f"Nothing was sent yet: there is no {path}.")
+    elif is_shown and last is None and next(rows, None) is not None:
+        terminal.say(f"The newest {LAST}; --last N shows more.")
+
+
+def print_rows(rows: list[ParseRow]) -> None:
+    """Print the table; a terminal of 80 columns leaves out what only a program needs."""
+    from doc2x_sdk.cli import tables
+    from doc2x_sdk.cli.receipts import brief
+
+    columns = ("No.", "State", "Pages", "Sent", "Results", "Document", "Uid")
+    tables.print_table(columns, (brief(row) for row in rows), right=("No.", "Pages"), wide=("Uid",))
+
+
+@command.command(
+    "show",
+    cls=Command,
+    short_help="Show all about one document.",
+    examples=(
+        ("By its uid", "doc2x jobs show 0192d745-5776-7261-abbd-814df4af3449"),
+        ("By its number in `doc2x jobs`", "doc2x jobs show 12"),
+    ),
+)
+@click.argument("uid")
+@ledger_option
+@json_option("the receipt")
+def show(*, uid: str, ledger: str | None, as_json: bool) -> None:
+    """Show the receipt of one document: what was paid, where its results are, and what to do next.
+
+    UID is the document's uid, also an earlier one of it, or its number in `doc2x jobs`.
+    """
+    from doc2x_sdk.cli import tables, terminal
+    from doc2x_sdk.cli.receipts import facts, next_step, results
+    from doc2x_sdk.errors import ConfigError
+    from doc2x_sdk.ledger.rows import read_jobs
+
+    path = ledger_file(ledger)
+    if uid.isdecimal():
+        row = next((row for row in read_jobs(path) if str(row.id) == uid), None)
+    else:
+        row = next(read_jobs(path, uid=uid), None)
+    if row is None:
+        raise ConfigError(f"There is no receipt of {uid} in {path}", advice="`doc2x jobs` lists them.")
+    if as_json:
+        tables.print_json(row.as_dict())
+        return
+    tables.print_table(("", ""), facts(row))
+    if row.results:
+        tables.print_table(("Format", "State", "File"), results(row))
+    terminal.say(next_step(row))
+
+
+@command.command(
+    "prune",
+    cls=Command,
+    short_help="Forget old receipts.",
+    examples=(("All that is older than a month", "doc2x jobs prune"), ("Than a week", "doc2x jobs prune --days 7")),
+)
+@option(
+    "--days",
+    type=click.IntRange(1),
+    default=30,
+    show_default=True,
+    metavar="N",
+    section=FILTERS,
+    help="Forget what was not touched for so many days.",
+)
+@ledger_option
+def prune(*, days: int, ledger: str | None) -> None:
+    """Forget the receipts of documents that are through. Their results on the disk stay.
+
+    What is in work, may have been paid for, or is held by a running process is kept. A document that is converted
+    again after that is paid for again, as it would be anyway: the service keeps it for 24 hours.
+    """
+    from doc2x_sdk.cli import terminal
+    from doc2x_sdk.ledger.ledger import Ledger
+
+    path = ledger_file(ledger)
+    gone = 0
+    if path.exists():
+        book = Ledger(path)
+        try:
+            gone = book.prune(days * DAY)
+        finally:
+            book.close()
+    terminal.say(f"{gone} receipts were forgotten.")
+
+
+def ledger_file(given: str | None) -> Path:
+    """Return the ledger that is meant."""
+    from doc2x_sdk import config
+
+    return config.ledger_path(config.load(ledger=given).settings)

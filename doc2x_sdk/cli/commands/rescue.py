@@ -1,0 +1,76 @@
+"""`doc2x rescue`: everything that was paid for, fetched while the service still has it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from doc2x_sdk.cli.help import Command, option
+from doc2x_sdk.cli.options import api_option, json_option, ledger_option, talk_options
+
+__all__ = ["command"]
+
+
+@click.command(
+    "rescue",
+    cls=Command,
+    short_help="Fetch everything that was paid for and is not there yet.",
+    examples=(
+        ("To where each result was meant to go", "doc2x rescue"),
+        ("All into one folder", "doc2x rescue --out rescued"),
+        ("What there is to rescue", "doc2x jobs --unfinished"),
+    ),
+)
+@option(
+    "--out",
+    "-o",
+    metavar="DIR",
+    section="Results",
+    help="One folder for all. Without it each result goes to where it was meant to go.",
+)
+@option(
+    "--to",
+    "-t",
+    "to",
+    metavar="FORMAT",
+    multiple=True,
+    default=("md",),
+    show_default=True,
+    section="Results",
+    help="Format of a document whose receipt names none; all others get the formats that were asked for.",
+)
+@api_option
+@ledger_option
+@json_option("a list with a row for each document")
+@talk_options
+@click.pass_context
+def command(ctx: click.Context, /, *, out: str | None, to: tuple[str, ...], **options: Any) -> None:
+    """Fetch everything that was paid for in the last 24 hours and is not there yet. This costs no pages.
+
+    The receipts on this machine say what that is: documents of a run that was stopped or killed, that took too long,
+    or whose results could not be written. Those that the service will forget first are fetched first. What another
+    process works on is left to it. It needs the key of the account that they were sent with.
+    """
+    from doc2x_sdk.cli import terminal
+    from doc2x_sdk.cli.opening import open_account
+    from doc2x_sdk.cli.progress import reporter
+    from doc2x_sdk.cli.rows import Row
+    from doc2x_sdk.cli.run import Run
+    from doc2x_sdk.formats.registry import Formats
+
+    formats = Formats.installed()
+    formats.plan(to)
+    run = Run((), to=to, out=out, **{name: options[name] for name in ("quiet", "as_json", "api")})
+    with (
+        open_account(formats, api=options["api"], ledger=options["ledger"]) as client,
+        reporter(quiet=options["quiet"], verbose=options["verbose"]) as report,
+    ):
+        count = 0
+        for count, done in enumerate(client.rescue(out, to=to, on_progress=report.step), 1):  # noqa: B007 - looked at below
+            report.end()
+            named = terminal.printable(done.source)
+            run.add(Row.of(named, done.document) if done.document else Row(named, error=done.error))
+    if not count and not options["quiet"]:
+        terminal.say("Nothing to rescue: all that was paid for in the last 24 hours is there.")
+    ctx.exit(run.finish())

@@ -1,0 +1,85 @@
+"""Receipts in words: the lines of `doc2x jobs`, and what to do about each document."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from doc2x_sdk.cli.terminal import printable
+from doc2x_sdk.ledger.rows import ParseRow
+
+__all__ = ["brief", "facts", "next_step", "results"]
+
+PAID = frozenset({"uploading", "submitted", "parsed"})
+STEPS = {
+    "planned": "Nothing was paid for it. `doc2x convert` sends it.",
+    "reserving": "Nothing was paid for it. `doc2x convert` sends it.",
+    "failed": "`doc2x convert ... --retry-failed` sends it again.",
+    "unknown": "Look at the account's page count (`doc2x quota`); `doc2x convert ... --retry-unknown` sends it again.",
+}
+UNITS = ((86400, "d"), (3600, "h"), (60, "min"))
+
+
+def ago(moment: float | None) -> str:
+    """Return how long ago something was, in the largest unit; empty for never."""
+    if moment is None:
+        return ""
+    seconds = max(0.0, time.time() - moment)
+    return next((f"{seconds // size:.0f} {unit} ago" for size, unit in UNITS if seconds >= size), "just now")
+
+
+def clock_time(moment: float | None) -> str:
+    """Return a moment in local time; empty for never."""
+    return "" if moment is None else time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(moment))
+
+
+def brief(row: ParseRow) -> tuple[str, ...]:
+    """Return a row of the table: number, state, pages, sent, results, document, uid."""
+    done = [result.format for result in row.results if result.state == "done"]
+    lacking = [f"{result.format} ({result.state})" for result in row.results if result.state != "done"]
+    name = Path(row.source).name or row.source
+    pages = str(row.pages or "")
+    return str(row.id), row.state, pages, ago(row.uid_at), ", ".join(done + lacking), name, row.uid or ""
+
+
+def facts(row: ParseRow) -> list[tuple[str, str]]:
+    """Return what a receipt says, without what is empty."""
+    expires = row.expires_at()
+    told = {
+        "document": row.source,
+        "state": row.state,
+        "pages": str(row.pages or ""),
+        "uid": row.uid or "",
+        "sent": clock_time(row.uid_at),
+        "kept until": clock_time(expires) if row.state in PAID else "",
+        "reason": row.reason or "",
+        "code": row.code or "",
+        "trace id": row.trace_id or "",
+        "uids before": ", ".join(row.history),
+        "account": row.account,
+        "options": row.options if row.options != "{}" else "",
+        "sha256": row.sha256,
+        "number": str(row.id),
+    }
+    return [(name, printable(value)) for name, value in told.items() if value]
+
+
+def results(row: ParseRow) -> list[tuple[str, str, str]]:
+    """Return the rows of the results: format, state, file."""
+    return [
+        (each.format, each.state + (f": {each.reason}" if each.reason else ""), printable(each.target))
+        for each in row.results
+    ]
+
+
+def next_step(row: ParseRow) -> str:
+    """Return what can be done about a document."""
+    if row.state not in PAID:
+        return STEPS[row.state]
+    if (row.expires_at() or 0.0) < time.time():
+        return "The service has forgotten it by now: it keeps a document for 24 hours."
+    if row.account == "local":
+        return "This machine converted it; nothing was paid."
+    if row.results and all(result.state == "done" for result in row.results):
+        return f"All results are there. For another format: doc2x fetch {row.uid} --to FORMAT"
+    return f"Fetch it, at no cost: doc2x rescue, or doc2x fetch {row.uid} --to FORMAT"

@@ -1,0 +1,249 @@
+"""`doc2x convert` over many documents, and what it would cost."""
+
+import hashlib
+
+import pytest
+
+from tests.cli.command import EXAMPLE, account, doc2x, refused
+from tests.support.scripted import ScriptedServer, reply
+from tests.support.scripted_service import ScriptedService, failed, make_pdf
+
+
+@pytest.fixture
+def papers(tmp_path):
+    """Three documents of one page, one of them twice."""
+    folder = tmp_path / "papers"
+    folder.mkdir()
+    for name in "abc":
+        (folder / f"{name}.pdf").write_bytes(make_pdf(mark=name))
+    (folder / "copy.pdf").write_bytes((folder / "a.pdf").read_bytes())
+    return folder
+
+
+@pytest.fixture
+def long(papers):
+    """A document of three pages."""
+    path = papers / "long.pdf"
+    path.write_bytes(make_pdf(3, mark="long"))
+    return path
+
+
+def times(folder):
+    return {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+
+
+@pytest.mark.faults("CL-07")
+def test_a_finished_batch_has_nothing_to_do(tmp_path, papers):
+    words = ["convert", papers, "--to", "txt", "--to", "md", "--out", tmp_path / "out"]
+    with ScriptedService() as service:
+        first = doc2x(*words, env=account(service.origin))
+        assert (first.code, len(first.lines)) == (0, 8), first.err
+        assert service.paid == 3, "the copy is not paid for"
+        before, asked = times(tmp_path / "out"), len(service.server.requests)
+        again = doc2x(*words, env=account(service.origin))
+        as_json = doc2x(*words, "--json", env=account(service.origin))
+    assert (again.code, again.out) == (0, "")
+    assert "4 documents: nothing to do" in again.err
+    assert [row["skipped"] for row in as_json.json] == [["txt", "md"]] * 4
+    assert times(tmp_path / "out") == before
+    assert len(service.server.requests) == asked, "nothing is asked for what is there"
+
+
+@pytest.mark.faults("CL-07")
+def test_one_finished_document_has_nothing_to_do(tmp_path):
+    words = ["convert", EXAMPLE, "--to", "txt", "--out", tmp_path / "out"]
+    with ScriptedService(pages=2) as service:
+        assert doc2x(*words, env=account(service.origin)).code == 0
+        before, asked = times(tmp_path / "out"), len(service.server.requests)
+        again = doc2x(*words, env=account(service.origin))
+    assert (again.code, again.out) == (0, "")
+    assert "nothing to do" in again.err
+    assert (times(tmp_path / "out"), len(service.server.requests)) == (before, asked)
+
+
+@pytest.mark.faults("FS-09")
+def test_of_one_name_the_first_by_path_keeps_it_whatever_the_order(tmp_path):
+    paths = [tmp_path / name for name in ("a/x.pdf", "b/X.pdf", "c/y.pdf")]
+    for path in paths:
+        path.parent.mkdir()
+        path.write_bytes(make_pdf(mark=str(path)))
+    mark = hashlib.sha256(paths[1].read_bytes()).hexdigest()[:8]
+    with ScriptedService() as service:
+        done = doc2x("convert", *reversed(paths), "--to", "txt", "--out", tmp_path / "out", env=account(service.origin))
+    assert done.code == 0
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted(["x.txt", f"X-{mark}.txt", "y.txt"])
+
+
+def test_the_report_is_in_the_order_of_the_inputs(tmp_path, papers):
+    order = [papers / name for name in ("b.pdf", "none.pdf", "c.pdf", "a.pdf")]
+    with ScriptedService() as service:
+        done = doc2x("convert", *order, "--to", "txt", "--out", tmp_path, "--json", env=account(service.origin))
+    assert done.code == 8
+    assert [row["source"] for row in done.json] == [str(path) for path in order]
+    assert "4 documents: 3 done, 1 failed; 3 pages." in done.err
+
+
+@pytest.mark.faults("CL-05")
+def test_fail_fast_begins_nothing_more(tmp_path, papers):
+    words = ["convert", papers, "--to", "txt", "--out", tmp_path / "out", "--jobs", "1", "--fail-fast", "--json"]
+    with ScriptedService() as service:
+        service.on("status", failed("parse_file_lock"))
+        done = doc2x(*words, env=account(service.origin))
+        assert (done.code, service.paid) == (8, 1)
+        kinds = sorted(row["error"]["type"] for row in done.json)
+        assert kinds == ["NotDone", "NotDone", "NotDone", "TaskFailed"]
+        kept = doc2x("convert", papers, "--to", "txt", "--out", tmp_path / "out", env=account(service.origin))
+        assert (kept.code, service.paid) == (8, 3)
+        assert "--retry-failed" in kept.err
+        retried = doc2x(*words[:-1], "--retry-failed", env=account(service.origin))
+        assert (retried.code, service.paid) == (0, 4)
+
+
+@pytest.mark.faults("CL-05")
+def test_a_budget_is_not_passed(tmp_path, papers):
+    words = ["convert", papers, "--to", "txt", "--out", tmp_path / "out", "--jobs", "1"]
+    with ScriptedService() as service:
+        done = doc2x(*words, "--max-pages", "2", env=account(service.origin))
+        assert done.code == 4
+        assert service.paid == 2
+        assert "Raise the budget" in done.err
+        assert doc2x(*words, "--max-pages", "1", env=account(service.origin)).code == 0
+        assert service.paid == 3
+        one = doc2x("convert", EXAMPLE, "--max-pages", "1", "--out", tmp_path / "out", env=account(service.origin))
+        assert (one.code, service.paid) == (4, 3)
+
+
+def test_force_pays_again(tmp_path, papers):
+    words = ["convert", papers / "a.pdf", papers / "b.pdf", "--to", "txt", "--out", tmp_path / "out", "--overwrite"]
+    with ScriptedService() as service:
+        for more, paid in (([], 2), ([], 2), (["--force"], 4)):
+            assert doc2x(*words, *more, env=account(service.origin)).code == 0
+            assert service.paid == paid
+
+
+def test_receipts_stand_in_the_file_of_choice(tmp_path, papers):
+    ledger = tmp_path / "mine" / "receipts.sqlite3"
+    words = ["convert", papers / "a.pdf", papers / "b.pdf", "--to", "txt", "--out", tmp_path / "out"]
+    with ScriptedService() as service:
+        assert doc2x(*words, "--ledger", ledger, env=account(service.origin)).code == 0
+    assert len(doc2x("jobs", "--ledger", ledger).lines) == 2
+    assert doc2x("jobs").lines == []
+
+
+@pytest.mark.faults("CL-06")
+def test_a_batch_without_a_ledger_does_not_begin(tmp_path, papers):
+    (tmp_path / "file").write_text("in the way")
+    words = ["convert", papers, "--out", tmp_path / "out", "--ledger", tmp_path / "file" / "ledger"]
+    with ScriptedService() as service:
+        done = doc2x(*words, env=account(service.origin))
+    assert (done.code, service.server.connections) == (11, 0)
+    assert "--ledger" in done.err
+
+
+# what it would cost
+
+
+def test_a_dry_run_tells_the_cost_and_sends_nothing(tmp_path, papers, long):
+    (papers / "broken.pdf").write_bytes(b"%PDF-1.7\nbroken")
+    words = ["convert", papers, papers / "none.pdf", "--to", "txt", "--out", tmp_path / "out", "--dry-run"]
+    with ScriptedService() as service:
+        env = account(service.origin)
+        assert doc2x("convert", papers / "b.pdf", "--to", "json", "--out", tmp_path, env=env).code == 0
+        assert doc2x("convert", papers / "c.pdf", "--to", "txt", "--out", tmp_path / "out", env=env).code == 0
+        asked = len(service.server.requests)
+        done, as_json = doc2x(*words, env=env), doc2x(*words, "--json", env=env)
+        assert len(service.server.requests) == asked
+    assert done.code == as_json.code == 8
+    assert "7 documents, 7 pages" in done.err
+    assert "4 pages at most" in done.err
+    verdicts = {row["source"].rpartition("/")[2]: row["verdict"] for row in as_json.json["documents"]}
+    assert verdicts == {
+        "a.pdf": "new",
+        "b.pdf": "paid",
+        "broken.pdf": "broken",
+        "c.pdf": "done",
+        "copy.pdf": "duplicate",
+        "long.pdf": "new",
+        "none.pdf": "missing",
+    }
+    assert (as_json.json["files"], as_json.json["pages"], as_json.json["to_pay"]) == (7, 7, 4)
+    assert done.lines[0].split("\t")[:4] == [str(papers / "a.pdf"), "1", "1", "new"]
+
+
+def test_a_dry_run_says_when_the_budget_is_too_small(tmp_path, papers, long):
+    words = ["convert", papers, "--out", tmp_path / "out", "--dry-run"]
+    with ScriptedService() as service:
+        env = account(service.origin)
+        assert doc2x(*words, "--max-pages", "6", env=env).code == 0
+        done = doc2x(*words, "--max-pages", "5", "--json", env=env)
+    assert (done.code, done.json["over_budget"], done.json["to_pay"]) == (4, True, 6)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_dry_run_of_pages(tmp_path, long):
+    with ScriptedService() as service:
+        words = ["convert", long, "--pages", "2-", "--dry-run", "--json", "--out", tmp_path]
+        done = doc2x(*words, env=account(service.origin))
+    assert (done.code, done.json["to_pay"]) == (0, 2)
+
+
+# pages, generations, clusters
+
+
+def test_only_the_chosen_pages_are_sent(tmp_path, service):
+    before = service.stats().pages_parsed
+    words = ["convert", EXAMPLE, "--pages", "2", "--to", "txt", "--out", tmp_path]
+    done = doc2x(*words, env=account(service.url))
+    assert (done.code, done.lines) == (0, [str(tmp_path / "paper.txt")])
+    assert service.stats().pages_parsed - before == 1
+
+
+@pytest.mark.faults("CL-06")
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        (["b.pdf", "--pages", "1"], "--pages"),
+        (["--pages", "9-1"], "9-1"),
+        (["--pages", "x"], "x"),
+        (["--jobs", "0"], "--jobs"),
+        (["--max-pages", "0"], "--max-pages"),
+        (["--dask", "tcp://127.0.0.1:1"], "--local"),
+        (["--api", "v3"], "--api"),
+        (["--api", "v1", "--model", "v2"], "v1"),
+    ],
+    ids=lambda value: "-".join(value) if isinstance(value, list) else "",
+)
+def test_a_wrong_option_is_2_without_a_request(papers, long, wrong, told):
+    with ScriptedServer(reply(500)) as server:
+        env = account(server.origin) | {"DOC2X_V1_BASE_URL": server.origin}
+        done = doc2x("convert", long, *wrong, env=env, cwd=papers)
+    assert (done.code, done.out, server.connections) == (2, "", 0), done.err
+    assert told in done.err
+
+
+@pytest.mark.faults("CL-06")
+def test_v1_without_a_key_is_2(papers):
+    done = doc2x("convert", papers / "a.pdf", "--api", "v1", cwd=papers)
+    assert (done.code, done.out) == (2, "")
+    assert "set-key" in done.err
+
+
+def test_the_first_generation_converts_too(tmp_path, service):
+    env = account("http://127.0.0.1:9", DOC2X_V1_BASE_URL=service.url)
+    done = doc2x("convert", EXAMPLE, "--api", "v1", "--to", "txt", "--out", tmp_path, env=env)
+    assert (done.code, done.lines) == (0, [str(tmp_path / "paper.txt")])
+
+
+def test_a_cluster_that_is_not_there_is_2(tmp_path):
+    done = doc2x("convert", EXAMPLE, "--local", "--dask", "tcp://127.0.0.1:9", "--out", tmp_path / "out")
+    assert (done.code, done.out) == (2, "")
+    assert "127.0.0.1:9" in done.err
+    assert "Traceback" not in done.err
+
+
+@pytest.mark.faults("CL-05")
+def test_a_refused_key_ends_a_batch(tmp_path, papers):
+    with ScriptedServer(refused("unauthorized", 401)) as server:
+        done = doc2x("convert", papers, "--jobs", "1", "--out", tmp_path / "out", env=account(server.origin))
+    assert (done.code, len(server.requests)) == (3, 1)
+    assert "4 documents: 1 failed, 3 not done." in done.err

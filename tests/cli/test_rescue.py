@@ -1,0 +1,69 @@
+"""`doc2x rescue`: what was paid for and is not there, fetched without another page paid."""
+
+import pytest
+
+from tests.cli.command import account, doc2x
+from tests.support.scripted import ScriptedServer, reply
+from tests.support.scripted_service import ScriptedService, failed, make_pdf
+
+
+@pytest.fixture
+def lost(tmp_path, monkeypatch):
+    """A service with two documents that were paid for and whose export failed."""
+    monkeypatch.setenv("DOC2X_LEDGER", str(tmp_path / "ledger.sqlite3"))
+    for name in "ab":
+        (tmp_path / f"{name}.pdf").write_bytes(make_pdf(mark=name))
+    with ScriptedService() as service:
+        service.always("export", failed("parse_file_lock"))
+        out = ["--to", "tex", "--out", tmp_path / "out"]
+        done = doc2x("convert", tmp_path / "a.pdf", tmp_path / "b.pdf", *out, env=account(service.origin))
+        assert (done.code, service.paid) == (8, 2)
+        service.always("export", None)
+        yield service
+
+
+def test_everything_comes_to_where_it_was_meant_to_go(tmp_path, lost):
+    done = doc2x("rescue", env=account(lost.origin))
+    assert (done.code, sorted(done.lines)) == (0, [str(tmp_path / "out" / name) for name in ("a.tex", "b.tex")])
+    assert lost.paid == 2
+    again = doc2x("rescue", env=account(lost.origin))
+    assert (again.code, again.out) == (0, "")
+    assert "Nothing to rescue" in again.err
+
+
+def test_into_one_folder_as_json(tmp_path, lost):
+    done = doc2x("rescue", "--out", tmp_path / "saved", "--json", env=account(lost.origin))
+    assert done.code == 0
+    files = sorted(row["files"]["tex"] for row in done.json)
+    assert files == [str(tmp_path / "saved" / name) for name in ("a.tex", "b.tex")]
+    assert not (tmp_path / "out" / "a.tex").exists()
+
+
+@pytest.mark.faults("CL-05")
+def test_what_can_not_be_had_is_told_and_the_rest_comes(lost):
+    lost.on("export", failed("parse_file_lock"))
+    done = doc2x("rescue", env=account(lost.origin))
+    assert (done.code, len(done.lines)) == (8, 1)
+    assert "2 documents: 1 done, 1 failed" in done.err
+
+
+def test_nothing_to_rescue_is_an_empty_list(tmp_path):
+    with ScriptedServer(reply(500)) as server:
+        done = doc2x("rescue", "--json", env=account(server.origin))
+    assert (done.code, done.json, server.connections) == (0, [], 0)
+
+
+@pytest.mark.faults("CL-06")
+@pytest.mark.parametrize("wrong", [["--to", "nonsense"], ["--api", "v9"]], ids="-".join)
+def test_a_wrong_option_is_2_without_a_request(lost, wrong):
+    before = lost.server.connections
+    done = doc2x("rescue", *wrong, env=account(lost.origin))
+    assert (done.code, done.out, lost.server.connections) == (2, "", before)
+
+
+@pytest.mark.faults("CL-06")
+def test_without_a_key_it_is_2_without_a_request(lost):
+    before = lost.server.connections
+    done = doc2x("rescue", env={"DOC2X_BASE_URL": lost.origin})
+    assert (done.code, done.out, lost.server.connections) == (2, "", before)
+    assert "set-key" in done.err
