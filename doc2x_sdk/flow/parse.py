@@ -34,6 +34,8 @@ log = logging.getLogger("doc2x_sdk")
 
 ARRIVES_WITHIN = 30.0
 """Seconds in which the bytes of a run that was killed show up in the status, if they arrived at all."""
+SAYS_NOTHING = frozenset({"internal_error"})
+"""Codes of a status call that failed by itself: the parse may be well, and its uid stays."""
 HEARD_OF_WITHIN = 3600.0
 """Seconds after which "not found" is no longer taken for "not yet"."""
 
@@ -229,6 +231,7 @@ class Parsing:
                 pages=self._pages,
                 fresh=fresh,
                 working=working,
+                early=fresh and kit.in_batch and receipt.is_growing(),
                 on_working=receipt.working,
                 on_progress=lambda percent: self._report("parse", percent, 100),
                 on_limit=receipt.limit_met,
@@ -245,7 +248,7 @@ class Parsing:
             return None
         except (TaskFailed, FileError) as error:
             if error.code != NOT_FOUND:
-                if error.code is not None:
+                if error.code is not None and error.code not in SAYS_NOTHING:
                     receipt.failed(error)
                 raise
             if first:
