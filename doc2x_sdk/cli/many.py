@@ -52,7 +52,8 @@ class Many(Run):
                 row = self._row(done)
                 self._report.end(row)
                 self.add(row)
-        self.interrupted = stopping.code
+            self.interrupted = stopping.code
+            stopping.on_stop(lambda: None)  # all that is left to do is to close
         if self.interrupted:
             for item in self.items:
                 if item.name not in told:

@@ -81,5 +81,6 @@ def next_step(row: ParseRow) -> str:
     if row.account == "local":
         return "This machine converted it; nothing was paid."
     if row.results and all(result.state == "done" for result in row.results):
-        return f"All results are there. For another format: doc2x fetch {row.uid} --to FORMAT"
-    return f"Fetch it, at no cost: doc2x rescue, or doc2x fetch {row.uid} --to FORMAT"
+        return f"All results are there. For another format:\n  doc2x fetch {row.uid} --to FORMAT"
+    told = "`doc2x rescue` fetches what is not there yet, at no cost; or fetch it alone:"
+    return f"{told}\n  doc2x fetch {row.uid} --to FORMAT"

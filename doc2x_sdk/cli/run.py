@@ -127,15 +127,15 @@ class Run:
                 self.print_paths(row)
         elif self.shows_table:
             self.show_table()
-        if len(self.items) != 1 and not self.quiet:
+        if self._codes.total() > 1 and not self.quiet:
             terminal.say(self.summary())
         return self.interrupted or exit_of_many(self._codes.elements())
 
     def show_table(self) -> None:
-        """Draw the table of the run; of very many documents those that are not done."""
-        rows = [row for row in self.rows if not row.was_there]
+        """Draw the table of what was begun; of very many documents those that are not done."""
+        rows = [row for row in self.rows if state_of(row) not in ("there", "left")]
         if len(rows) > TABLE_MOST:
-            rows = [row for row in rows if row.exit and not isinstance(row.error, NotDone)]
+            rows = [row for row in rows if row.exit]
         if rows:
             cells = [row.cells() for row in rows]
             tables.print_table(("Document", "Pages", "Result"), cells, right=("Pages",))

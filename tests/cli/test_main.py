@@ -119,6 +119,20 @@ def test_json_of_an_odd_name_names_the_file_exactly(tmp_path, service, odd, loca
 
 
 @pytest.mark.faults("CL-08")
+def test_an_odd_name_among_many_is_converted_and_in_the_receipts(tmp_path, service, odd):
+    env = account(service.url) | LOCALES["C"]
+    words = ["convert", odd, EXAMPLE, "--to", "txt", "--out", tmp_path / "out"]
+    done = doc2x(*words, "--json", env=env)
+    assert done.code == 0, done.err
+    assert [row["error"] for row in json.loads(done.raw.decode("ascii"))] == [None, None]
+    assert "nothing to do" in doc2x(*words, env=env).err
+    assert doc2x(*words, "--dry-run", env=env).code == 0
+    jobs = doc2x("jobs", env=env)
+    assert (jobs.code, len(jobs.lines)) == (0, 1), "they have the same content"
+    assert "\x1b" not in jobs.out
+
+
+@pytest.mark.faults("CL-08")
 @pytest.mark.parametrize("locale", LOCALES)
 @pytest.mark.parametrize(
     "arguments",

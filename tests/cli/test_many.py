@@ -5,8 +5,8 @@ import hashlib
 import pytest
 
 from tests.cli.command import EXAMPLE, account, doc2x, refused
-from tests.support.scripted import ScriptedServer, reply
-from tests.support.scripted_service import ScriptedService, failed, make_pdf
+from tests.support.scripted import ScriptedServer, reply, reset
+from tests.support.scripted_service import PICTURE, ScriptedService, failed, make_pdf
 
 
 @pytest.fixture
@@ -140,6 +140,25 @@ def test_a_batch_without_a_ledger_does_not_begin(tmp_path, papers):
     assert "--ledger" in done.err
 
 
+@pytest.mark.faults("CL-05")
+def test_what_may_have_been_paid_is_sent_again_on_purpose_only(tmp_path):
+    picture = tmp_path / "sign.jpg"
+    picture.write_bytes(PICTURE + bytes(200))
+    words = ["convert", picture, "--to", "txt", "--out", tmp_path / "out"]
+    with ScriptedService() as service:
+        env = account(service.origin)
+        service.on("image", reset())
+        for _ in range(2):
+            done = doc2x(*words, env=env)
+            assert (done.code, service.count("image")) == (9, 1)
+        quoted = doc2x(*words, "--dry-run", "--json", env=env)
+        assert (quoted.code, quoted.json["counts"]) == (9, {"unknown": 1})
+        [row] = doc2x("jobs", "--state", "unknown", "--json").json
+        assert row["reason"]
+        done = doc2x(*words, "--retry-unknown", env=env)
+        assert (done.code, service.count("image")) == (0, 2)
+
+
 # what it would cost
 
 
@@ -230,8 +249,26 @@ def test_v1_without_a_key_is_2(papers):
 
 def test_the_first_generation_converts_too(tmp_path, service):
     env = account("http://127.0.0.1:9", DOC2X_V1_BASE_URL=service.url)
-    done = doc2x("convert", EXAMPLE, "--api", "v1", "--to", "txt", "--out", tmp_path, env=env)
-    assert (done.code, done.lines) == (0, [str(tmp_path / "paper.txt")])
+    done = doc2x("convert", EXAMPLE, "--api", "v1", "--to", "txt", "--out", tmp_path, "--json", env=env)
+    assert done.code == 0, done.err
+    [row] = done.json
+    assert row["files"] == {"txt": str(tmp_path / "paper.txt")}
+    status = doc2x("status", row["uid"], "--api", "v1", env=env)
+    assert "state\tsuccess" in status.lines
+    words = status.err.partition("doc2x ")[2].split()
+    assert words[-2:] == ["--api", "v1"]
+    fetched = doc2x(*words, "--out", tmp_path / "more", env=env)
+    assert (fetched.code, fetched.lines) == (0, [str(tmp_path / "more" / f"{row['uid']}.md")])
+
+
+def test_many_by_the_first_generation_are_paid_once(tmp_path, papers, service):
+    env = account("http://127.0.0.1:9", DOC2X_V1_BASE_URL=service.url)
+    words = ["convert", papers, "--api", "v1", "--to", "txt", "--out", tmp_path / "out"]
+    before = service.stats().pages_parsed
+    assert doc2x(*words, env=env).code == 0
+    again = doc2x(*words, env=env)
+    assert (again.code, service.stats().pages_parsed - before) == (0, 3)
+    assert "nothing to do" in again.err
 
 
 def test_a_cluster_that_is_not_there_is_2(tmp_path):

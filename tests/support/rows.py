@@ -18,7 +18,7 @@ NUMBERS = {
     "FS": [1, 3, 4, 5, 9],
     "PL": [*range(1, 11)],
     "SE": [*range(1, 8)],
-    "CL": [4, 5, 6, 8],
+    "CL": [*range(1, 9)],
 }
 WANTED = tuple(f"{room}-{number:02}" for room, numbers in NUMBERS.items() for number in numbers)
 ORDER = ("TR", "AP", "UP", "PO", "DL", "AR", "FS", "JR", "PL", "SE", "CL")

@@ -48,7 +48,7 @@ ENGINE = "Who converts"
         ("Markdown for a language model", "doc2x convert paper.pdf --clean --tables pipe"),
         ("LaTeX with $ around formulas", "doc2x convert paper.pdf --to tex --formula dollar"),
         ("What a folder would cost; nothing is sent", "doc2x convert papers/ --dry-run"),
-        ("Go on after a stop: the same line again", "doc2x convert papers/ --max-pages 500"),
+        ("At most 500 pages; later, the same line goes on", "doc2x convert papers/ --max-pages 500"),
         ("Some pages only", "doc2x convert paper.pdf --pages 1-10,15"),
         ("For a program: what became of each document", "doc2x convert 'scans/*.png' --json --quiet"),
     ),
@@ -119,7 +119,7 @@ ENGINE = "Who converts"
 @api_option
 @ledger_option
 @export_options
-@json_option("one document with what became of each input, or with the quote of --dry-run,")
+@json_option("what became of each input, or what --dry-run found,")
 @talk_options
 @click.pass_context
 def command(ctx: click.Context, /, inputs: tuple[str, ...], **options: Any) -> None:

@@ -42,6 +42,7 @@ def command(
     """
     from doc2x_sdk.cli import tables, terminal
     from doc2x_sdk.cli.opening import open_account
+    from doc2x_sdk.cli.run import fetch_line
 
     with open_account(api=api) as client:
         status = client.status(uid, picture=picture)
@@ -60,5 +61,5 @@ def command(
             ("", ""), [(name.replace("_", " "), str(value)) for name, value in facts.items() if value not in {None, ""}]
         )
         if status.done:
-            terminal.say(f"Fetch it: doc2x fetch {status.uid}{' --picture' if picture else ''} --to md")
+            terminal.say(f"Fetch it: {fetch_line(status.uid, ('md',), None, api)}")
     ctx.exit(FAILED if status.state == "failed" else 0)
