@@ -115,6 +115,7 @@ class Batch:
                 try:
                     done = self._done.get(timeout=LOOK)
                 except queue.Empty:
+                    self._grow()
                     continue
                 if done is not None:
                     yield done
@@ -268,7 +269,12 @@ class Batch:
         """Stop the batch for what concerns all; otherwise see whether there is room for more workers."""
         if done.error is not None and (self._fail_fast or isinstance(done.error, STOPPING)):
             self._end(done.error)
-        elif not self._feed.exhausted and done.error is None:
+        elif done.error is None:
+            self._grow()
+
+    def _grow(self) -> None:
+        """Start more workers where the slots have grown and documents are left."""
+        if not (self._feed.exhausted or self._is_over()):
             self._hire()
 
     def _end(self, reason: Doc2XError) -> None:

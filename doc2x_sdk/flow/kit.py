@@ -112,6 +112,10 @@ class NoReceipt:
     def wait_for_slot(self, check: Callable[[], None]) -> None:
         """Do nothing."""
 
+    def is_growing(self) -> bool:
+        """Return False."""
+        return False
+
     def uploading(self, uid: str) -> None:
         """Do nothing."""
 

@@ -32,8 +32,8 @@ STORED_WITHIN = 10.0  # seconds in which a stored object shows up in the status
 class SourceBody:
     """A source as a request body: read from disk block by block, exactly as long as it was when it was checked.
 
-    A file that changes while it is sent is noticed: by its stamp, and where that could miss it by hashing what is handed
-    out, which costs as much again as the check did. A context manager.
+    A file that changes while it is sent is noticed: by its stamp, and where that could miss it by hashing what is
+    handed out, which costs as much again as the check did. A context manager.
     """
 
     def __init__(self, source: Source, on_progress: Callable[[int], None] | None = None) -> None:

@@ -17,6 +17,7 @@ __all__ = ["FAST", "Ask", "check_complete", "poll_floor", "wait"]
 
 log = logging.getLogger("doc2x_sdk")
 
+EARLY = 0.6  # seconds
 FAST = 0.1
 """A floor below this many seconds is that of a service on this machine: all its first looks come early."""
 
@@ -44,6 +45,7 @@ def wait(
     pages: int | None = None,
     fresh: bool = False,
     working: bool = False,
+    early: bool = False,
     on_working: Callable[[], None] | None = None,
     on_progress: Callable[[int], None] | None = None,
     on_limit: Callable[[str | None], None] | None = None,
@@ -60,6 +62,7 @@ def wait(
         pages: what the document has, where it is known; the result must have as many.
         fresh: the upload has just ended, so the service may not know the uid yet.
         working: the service was seen at work on it before.
+        early: look soon whether it is.
         on_working: called when it first is.
         on_progress: called with a percentage that never falls.
         on_limit: called with the code when the service is too full to begin with the uid.
@@ -77,7 +80,7 @@ def wait(
     polls.on_limit, polls.working = on_limit, working
     shown, word = 0, "not asked yet"
     if fresh:
-        polls.sleep(pace.first_pause())
+        polls.sleep(min(pace.first_pause(), EARLY) if early else pace.first_pause())
     while not deadline.passed():
         status = polls.ask(lambda: ask(uid, deadline=deadline))
         if status is None:

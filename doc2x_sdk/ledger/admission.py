@@ -1,7 +1,8 @@
 """How many parses and pages may be in flight: one limit an account, shared by all processes through the ledger.
 
-It starts modest and grows quickly until the service first says that it is full; from then on it grows by one a round
-and is halved each time (additive increase, multiplicative decrease). What was learned stays for the next run.
+It starts modest and grows quickly until the service first says that it is full; from then on it grows slowly
+and is halved each time (additive increase, multiplicative decrease), but never below what the service was seen to work
+on at once. What was learned stays for the next run.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Callable
 
 from doc2x_sdk.ledger.rows import ParseRow
 
-__all__ = ["admit", "grow", "halve", "limits"]
+__all__ = ["admit", "grow", "halve", "is_growing", "limits"]
 
 TASKS_FIRST = 10.0
 PAGES_FIRST = 500.0
@@ -19,6 +20,7 @@ TASKS_MOST = 1000.0
 PAGES_MOST = 100_000.0
 PAGES_A_TASK = PAGES_FIRST / TASKS_FIRST
 PAGES_LEAST = PAGES_A_TASK / 2
+SLOW_STEP = 0.1  # tasks that a parse adds once a limit was met; a refusal costs no more than another look
 PAGES_STEP = 5.0  # pages that a round adds at least, once a limit was met
 ORPHAN_SECONDS = 15 * 60.0
 """A parse whose owner died may still run at the service, which ends every parse after 15 minutes."""
@@ -58,6 +60,21 @@ def in_flight(
             tasks += count
             pages += sum_pages
     return tasks, pages
+
+
+def is_growing(limit: sqlite3.Row, now: float) -> bool:
+    """Tell whether no limit was met of late, so that the room still doubles with each round."""
+    return not limit["met"] or abs(now - limit["met_at"]) >= FORGOTTEN
+
+
+def at_work(connection: sqlite3.Connection, account: str) -> tuple[int, int]:
+    """Count the tasks and pages that the service was seen to work on and that have not ended as far as is known."""
+    found = connection.execute(
+        f"SELECT COUNT(*), COALESCE(SUM(pages), 0) FROM parse "  # noqa: S608 - fixed words
+        f"WHERE account = ? AND working AND owner IS NOT NULL AND state IN {IN_FLIGHT}",
+        (account,),
+    ).fetchone()
+    return int(found[0]), int(found[1])
 
 
 def admit(row: ParseRow, is_alive: Alive, now: float) -> Callable[[sqlite3.Connection], bool]:
@@ -107,10 +124,11 @@ def halve(account: str, code: str | None, is_alive: Alive, now: float) -> Callab
             return
         in_tasks, in_pages = in_flight(connection, account, is_alive, now)
         tasks, pages = limit["tasks"], limit["pages"]
+        work_tasks, work_pages = at_work(connection, account)
         if code == PAGES_CODE:
-            pages = max(PAGES_LEAST, min(pages, in_pages) / 2)
+            pages = max(PAGES_LEAST, work_pages, min(pages, in_pages) / 2)
         else:
-            tasks = max(1.0, min(tasks, in_tasks) / 2)
+            tasks = max(1.0, work_tasks, min(tasks, in_tasks) / 2)
         connection.execute(
             "UPDATE pace SET tasks = ?, pages = ?, met = met + 1, met_at = ? WHERE account = ?",
             (tasks, pages, now, account),
@@ -120,21 +138,25 @@ def halve(account: str, code: str | None, is_alive: Alive, now: float) -> Callab
 
 
 def grow(row: ParseRow, is_alive: Alive, now: float) -> Callable[[sqlite3.Connection], None]:
-    """Return the write that makes room after a parse went through, where at least half of the room is in use.
+    """Return the write that makes room after the service took a parse, where at least half of the room is in use.
 
-    Until a limit is met each parse adds one task, so that a round doubles them; from then on a round adds one.
+    Until a limit is met each parse adds one task, so that a round doubles them; from then on one a round, or a tenth of one each.
     """
 
     def write(connection: sqlite3.Connection) -> None:
         limit = limits(connection, row.account)
         others = in_flight(connection, row.account, is_alive, now, but=row.id)
-        slow = limit["met"] and abs(now - limit["met_at"]) < FORGOTTEN
+        slow = not is_growing(limit, now)
         tasks, pages = limit["tasks"], limit["pages"]
         if 2 * (others[0] + 1) >= tasks:
-            tasks = min(TASKS_MOST, tasks + (1.0 / tasks if slow else 1.0))
+            tasks = min(TASKS_MOST, tasks + (max(SLOW_STEP, 1.0 / tasks) if slow else 1.0))
         if 2 * (others[1] + row.pages) >= pages or 2 * (others[0] + 1) >= limit["tasks"]:
             a_round = min(1.0, row.pages / pages)
             pages = min(PAGES_MOST, pages + (a_round * max(PAGES_STEP, 0.05 * pages) if slow else PAGES_A_TASK))
-        connection.execute("UPDATE pace SET tasks = ?, pages = ? WHERE account = ?", (tasks, pages, row.account))
+        work_tasks, work_pages = at_work(connection, row.account)
+        connection.execute(
+            "UPDATE pace SET tasks = ?, pages = ? WHERE account = ?",
+            (min(TASKS_MOST, max(tasks, work_tasks)), min(PAGES_MOST, max(pages, work_pages)), row.account),
+        )
 
     return write

@@ -218,12 +218,17 @@ class Ledger:
 
         return self._store.read(look)
 
+    def is_growing(self, account: str) -> bool:
+        """Tell whether the account's slots double with each round: it is not known how many there are."""
+        limit = self._store.write(lambda connection: admission.limits(connection, account))
+        return admission.is_growing(limit, self.clock.now())
+
     def limit_met(self, row: ParseRow, code: str | None) -> None:
         """Note that the service was full: this account's slots are halved."""
         self._store.submit(admission.halve(row.account, code, self._owner.is_alive, self.clock.now()))
 
     def limit_held(self, row: ParseRow) -> None:
-        """Note that a parse went through: this account's slots may grow."""
+        """Note that the service took a parse: this account's slots may grow."""
         self._store.submit(admission.grow(row, self._owner.is_alive, self.clock.now()))
         self._line.freed()
 

@@ -49,6 +49,10 @@ class Receipt:
         self._admitted = True
         self.row = replace(self.row, state="reserving", attempts=self.row.attempts + 1, working=False)
 
+    def is_growing(self) -> bool:
+        """Tell whether it is worth an early look that the service has begun: the account's slots grow by it."""
+        return self._ledger.is_growing(self.row.account)
+
     def uploading(self, uid: str) -> None:
         """Note the uid, on the disk before its bytes are sent."""
         now = self._ledger.clock.now()
@@ -87,10 +91,15 @@ class Receipt:
         """Note that the service was seen at work on the uid: it is paid, whatever a later answer says."""
         if not self.row.working:
             self._set(working=True)
+            self._held()
 
     def parsed(self, pages: int) -> None:
         """Note that the pages are there."""
         self._set(state="parsed", pages=pages, working=True, reason=None, code=None)
+        self._held()
+
+    def _held(self) -> None:
+        """Note once for a slot that the service took the parse, so that the slots may grow."""
         if self._admitted:
             self._admitted = False
             self._ledger.limit_held(self.row)

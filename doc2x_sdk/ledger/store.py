@@ -132,7 +132,7 @@ def commit(connection: sqlite3.Connection, batch: list[Queued]) -> None:
             connection.execute("SAVEPOINT step")
             try:
                 value = work(connection)
-            except Exception as error:  # noqa: BLE001 - whatever a step raises belongs to its caller
+            except Exception as error:  # whatever a step raises belongs to its caller
                 if isinstance(error, sqlite3.Error) and not connection.in_transaction:
                     raise  # a full disk has undone all of it
                 connection.execute("ROLLBACK TO step")
