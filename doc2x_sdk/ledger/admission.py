@@ -140,7 +140,8 @@ def halve(account: str, code: str | None, is_alive: Alive, now: float) -> Callab
 def grow(row: ParseRow, is_alive: Alive, now: float) -> Callable[[sqlite3.Connection], None]:
     """Return the write that makes room after the service took a parse, where at least half of the room is in use.
 
-    Until a limit is met each parse adds one task, so that a round doubles them; from then on one a round, or a tenth of one each.
+    Until a limit is met each parse adds one task, so that a round doubles them; from then on a round adds one, or each
+    parse a tenth of one.
     """
 
     def write(connection: sqlite3.Connection) -> None:
