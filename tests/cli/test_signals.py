@@ -18,14 +18,6 @@ from tests.support.scripted_service import Done, ScriptedService, make_pdf, proc
 
 DOCUMENTS, AT_ONCE = 8, 3
 SOON = 5.0  # seconds, of the fault matrix
-each_signal = pytest.mark.parametrize(
-    ("name", "code"),
-    [
-        pytest.param("SIGINT", 130, marks=pytest.mark.faults("CL-01"), id="SIGINT"),
-        pytest.param("SIGTERM", 143, marks=pytest.mark.faults("CL-03"), id="SIGTERM"),
-        pytest.param("SIGHUP", 129, marks=pytest.mark.faults("CL-03"), id="SIGHUP"),
-    ],
-)
 
 
 @pytest.fixture
@@ -82,7 +74,8 @@ def words(papers: Path, *more: str) -> list[str | Path]:
     return ["convert", papers, "--to", "txt", "--out", papers.parent / "out", "--jobs", str(AT_ONCE), *more]
 
 
-@each_signal
+@pytest.mark.faults("CL-01", "CL-03")
+@pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGHUP", 129)])
 def test_one_signal_stops_in_order(papers, name, code):
     slow = Slow(AT_ONCE)
     with ScriptedService() as service:
