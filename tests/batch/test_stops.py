@@ -259,7 +259,14 @@ def up(service: ScriptedService) -> None:
 
 
 @pytest.mark.faults("TR-17")
-@pytest.mark.parametrize("case", [(200, 0), (200, 5), pytest.param((1000, 0), marks=pytest.mark.slow)], ids=str)
+@pytest.mark.parametrize(
+    "case",
+    [
+        pytest.param((200, 0), id="from the start"),
+        pytest.param((200, 5), id="in the middle"),
+        pytest.param((1000, 0), id="a thousand", marks=pytest.mark.slow),
+    ],
+)
 def test_an_outage_of_ten_minutes_pauses_the_batch(
     case: tuple[int, int], service: ScriptedService, papers: Papers, out: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

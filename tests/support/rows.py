@@ -9,13 +9,14 @@ __all__ = ["WANTED", "check_rows", "table"]
 
 ROW = re.compile(r"(TR|AP|UP|PO|DL|AR|FS|JR|PL|SE|CL)-\d\d")
 NUMBERS = {
-    "TR": [*range(1, 17), 18],
-    "AP": [1, 2, 3, 8, 9, 10],
-    "UP": [1, 2, 3, 4, 6, 7, 8, 9, 10, 12],
-    "PO": [*range(1, 9)],
+    "TR": [*range(1, 19)],
+    "AP": [*range(1, 11)],
+    "UP": [*range(1, 13)],
+    "PO": [*range(1, 10)],
     "DL": [1, 2, 3, *range(7, 17)],
     "AR": [*range(1, 9)],
-    "FS": [1, 3, 4, 5, 9],
+    "FS": [*range(1, 11)],
+    "JR": [*range(1, 13)],
     "PL": [*range(1, 11)],
     "SE": [*range(1, 8)],
     "CL": [*range(1, 9)],

@@ -1,0 +1,223 @@
+"""What a run finds of one that was stopped: each state of a receipt goes on from where it was."""
+
+import os
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from doc2x_sdk import Doc2X
+from doc2x_sdk.errors import OutputError
+from doc2x_sdk.flow.kit import Reporter
+from doc2x_sdk.flow.source import open_source
+from doc2x_sdk.flow.staging import staging, sweep
+from doc2x_sdk.flow.upload import SourceBody
+from doc2x_sdk.ledger.rows import read_jobs
+from doc2x_sdk.models import ParseOptions
+from tests.batch.conftest import Papers
+from tests.flow.folders import tree
+from tests.support.clocks import StillClock
+from tests.support.scripted_service import ScriptedService, failed
+
+UID = "0192d745-5776-7261-abbd-000000000001"
+
+
+def left_behind(client: Doc2X, path: Path, state: str, *, stored: bool) -> str:
+    """Leave a receipt in this state as a stopped run would, and return its uid."""
+    kit = client._kit
+    with open_source(path, kit.settings) as source, kit.claim(source, ParseOptions()) as receipt:
+        Reporter(source.name, None)
+        receipt.wait_for_slot(lambda: None)
+        if state == "reserving":
+            return ""
+        assert kit.service.presigned is not None
+        slot = kit.service.presigned.preupload()
+        receipt.uploading(slot.uid)
+        if stored:
+            with SourceBody(source) as body:
+                kit.service.presigned.put(slot, body)
+        if state == "submitted":
+            receipt.submitted(slot.uid)
+        return slot.uid
+
+
+@pytest.mark.faults("JR-02")
+def test_a_stop_before_the_uid_takes_a_new_one(service: ScriptedService, papers: Papers, out: Path) -> None:
+    (path,) = papers(1)
+    with service.client() as client:
+        left_behind(client, path, "reserving", stored=False)
+        assert client.convert(path, to="md", out=out).uid == UID
+    assert (service.paid, service.count("preupload")) == (1, 1)
+
+
+@pytest.mark.faults("JR-03")
+@pytest.mark.parametrize("state", ["uploading", "submitted"])
+def test_a_stop_after_the_upload_asks_before_it_sends(
+    state: str, service: ScriptedService, papers: Papers, out: Path
+) -> None:
+    (path,) = papers(1)
+    with service.client() as client:
+        uid = left_behind(client, path, state, stored=True)
+        assert client.convert(path, to="md", out=out).uid == uid
+    assert (service.paid, service.count("preupload"), service.count("put")) == (1, 1, 1)
+
+
+@pytest.mark.faults("JR-03")
+@pytest.mark.parametrize("state", ["uploading", "submitted"])
+def test_a_uid_that_the_service_does_not_show_yet_is_waited_for(
+    state: str, service: ScriptedService, papers: Papers, out: Path
+) -> None:
+    (path,) = papers(1)
+    service.on("status", *[failed("parse_status_not_found")] * 8)
+    with service.client() as client:
+        uid = left_behind(client, path, state, stored=True)
+        assert client.convert(path, to="md", out=out).uid == uid
+    assert (service.paid, service.count("put")) == (1, 1)
+
+
+@pytest.mark.faults("JR-02")
+def test_an_upload_that_never_arrived_gets_a_new_uid_after_a_while(
+    service: ScriptedService, papers: Papers, out: Path, clock: StillClock
+) -> None:
+    """The signed URL is in no receipt, so the bytes can't go to the old one; the old uid stays known."""
+    (path,) = papers(1)
+    with service.client(clock) as client:
+        old = left_behind(client, path, "uploading", stored=False)
+        before = clock.monotonic()
+        document = client.convert(path, to="md", out=out)
+        (row,) = client.jobs()
+    assert document.uid != old
+    assert (row.uid, row.history) == (document.uid, (old,))
+    assert clock.monotonic() - before > 30.0
+    assert service.paid == 1
+
+
+def test_the_clock_of_a_local_server_is_not_waited_for(
+    service: ScriptedService, papers: Papers, clock: StillClock
+) -> None:
+    """The uids of a server that `Doc2X.local` started ended with it."""
+    (path,) = papers(1)
+    with service.client(clock, account="local") as client:
+        left_behind(client, path, "submitted", stored=False)
+        before = clock.monotonic()
+        client.convert(path)
+        assert clock.monotonic() - before < 5.0
+    assert service.paid == 1
+
+
+def publishing(ledger: Path, target: Path) -> None:
+    """Take back the last word about a result: it was about to get its name."""
+    with sqlite3.connect(ledger) as connection:
+        changed = connection.execute("UPDATE result SET state = 'publishing' WHERE target = ?", (str(target),))
+        assert changed.rowcount == 1
+    connection.close()
+
+
+@pytest.mark.faults("JR-09")
+def test_a_stop_between_the_name_and_the_last_word_is_finished_without_a_request(
+    service: ScriptedService, papers: Papers, out: Path, tmp_path: Path
+) -> None:
+    (path,) = papers(1)
+    ledger = tmp_path / "ledger.sqlite3"
+    with service.client(ledger=str(ledger)) as client:
+        client.convert(path, to="md", out=out)
+    publishing(ledger, out / "paper0.md")
+    requests, before = len(service.server.requests), tree(out)
+    with service.client(ledger=str(ledger)) as client:
+        client.convert(path, to="md", out=out)
+    assert (len(service.server.requests), tree(out)) == (requests, before)
+    assert [result.state for row in read_jobs(ledger) for result in row.results] == ["done"]
+
+
+@pytest.mark.faults("JR-09")
+@pytest.mark.parametrize("content", [b"somebody else's", b""])
+def test_only_a_file_that_is_whole_is_taken_for_the_result(
+    content: bytes, service: ScriptedService, papers: Papers, out: Path, tmp_path: Path
+) -> None:
+    """An empty one is what claims the name where a file system has no hard links."""
+    stays = bool(content)
+    (path,) = papers(1)
+    ledger = tmp_path / "ledger.sqlite3"
+    with service.client(ledger=str(ledger)) as client:
+        client.convert(path, to="md", out=out)
+    publishing(ledger, out / "paper0.md")
+    (out / "paper0.md").write_bytes(content)
+    with service.client(ledger=str(ledger)) as client:
+        document = client.convert(path, to="md", out=out)
+    assert document.skipped == (("md",) if stays else ())
+    assert ((out / "paper0.md").read_bytes() == content) == stays
+    assert service.paid == 1
+
+
+# links, and what others left
+
+
+@pytest.mark.faults("FS-06")
+@pytest.mark.skipif(os.name != "posix", reason="links need a right on Windows")
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_nothing_is_written_through_a_link_out_of_the_folder(
+    overwrite: bool, service: ScriptedService, papers: Papers, out: Path, tmp_path: Path
+) -> None:
+    (path,) = papers(1)
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "mine.md").write_text("mine")
+    out.mkdir()
+    (out / "paper0_images").symlink_to(outside, target_is_directory=True)
+    with service.client() as client:
+        with pytest.raises(OutputError, match="is a link"):
+            client.convert(path, to="md", out=out, overwrite=overwrite)
+        (out / "paper0_images").unlink()
+        (out / "paper0.md").symlink_to(outside / "mine.md")
+        document = client.convert(path, to="md", out=out, overwrite=overwrite)
+    assert document.skipped == (() if overwrite else ("md",))
+    assert (out / "paper0.md").is_symlink() != overwrite
+    assert tree(outside) == {"mine.md": b"mine"}
+
+
+@pytest.mark.faults("FS-06")
+@pytest.mark.skipif(os.name != "posix", reason="links need a right on Windows")
+def test_a_link_that_comes_while_the_document_is_made_is_not_followed(
+    service: ScriptedService, papers: Papers, out: Path, tmp_path: Path
+) -> None:
+    (path,) = papers(1)
+    outside = tmp_path / "outside.md"
+    outside.write_text("mine")
+
+    def swap(progress: object) -> None:
+        if getattr(progress, "stage", "") == "download" and not (out / "paper0.md").is_symlink():
+            (out / "paper0.md").symlink_to(outside)
+
+    with service.client() as client:
+        document = client.convert(path, to="md", out=out, on_progress=swap)
+    assert document.skipped == ("md",)
+    assert outside.read_text() == "mine"
+
+
+def test_what_killed_processes_left_is_swept_and_what_is_in_use_stays(tmp_path: Path) -> None:
+    dead = tmp_path / ".doc2x-dead"
+    (dead / "md").mkdir(parents=True)
+    (dead / "md" / "md.md").write_text("x")
+    (dead / ".lock").touch()
+    (tmp_path / ".doc2x-empty").mkdir()
+    strange = tmp_path / ".doc2x-strange"
+    strange.mkdir()
+    (strange / "notes").write_text("not ours")
+    with staging(tmp_path) as alive:
+        (alive / "md.download").touch()
+        assert sweep(tmp_path) == 2
+        assert (alive / "md.download").exists()
+    assert [path.name for path in tmp_path.iterdir()] == [".doc2x-strange"]
+    (strange / "notes").unlink()
+    strange.rmdir()
+
+
+def test_a_run_with_nothing_to_do_still_sweeps(service: ScriptedService, papers: Papers, out: Path) -> None:
+    (path,) = papers(1)
+    with service.client() as client:
+        client.convert(path, to="md", out=out)
+    (out / ".doc2x-dead").mkdir()
+    (out / ".doc2x-dead" / ".lock").touch()
+    with service.client() as client:
+        client.convert(path, to="md", out=out)
+    assert not (out / ".doc2x-dead").exists()
