@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from pathlib import Path
 
-from doc2x_sdk.flow.kit import Kit, Wish, path_text, where_of
-from doc2x_sdk.flow.publish import Publisher, result_name
+from doc2x_sdk.flow.kit import Kit, Wish, where_of
+from doc2x_sdk.flow.naming import marked, owners_of, settled
+from doc2x_sdk.flow.publish import result_name
 from doc2x_sdk.flow.source import Source
 
 __all__ = ["Names"]
@@ -42,20 +44,9 @@ class Names:
 
     def settle(self, template: str, source: Source) -> str:
         """Return the template with the input's own digits where it needs them."""
-        plain, mark = template.removesuffix(f"-{MARK}"), source.sha256[:8]
-        owners = self._owners(plain, source)
-        here = where_of(source)
-        if plain != template:
-            return plain if any(owner == here for owner, _ in owners) else f"{plain}-{mark}"
-        is_anothers = any(owner != here and sha256 != source.sha256 for owner, sha256 in owners)
-        return f"{plain}-{mark}" if is_anothers else plain
-
-    def _owners(self, template: str, source: Source) -> list[tuple[str, str]]:
-        """Return the inputs, and their sha256, that earlier runs gave the name to."""
-        wish, ledger = self._wish, self._kit.ledger
-        if ledger is None or wish.out is None or "{uid" in template:
-            return []
-        publisher = Publisher(wish.out, result_name(template, source, uid=None, clock=self._kit.clock), overwrite=False)
-        targets = [(name, path_text(publisher.target(wish.plan.suffix_of(name)))) for name in wish.plan.wanted]
-        known = [ledger.target_of(target, name) for name, target in targets]
-        return [(row.source, row.source_sha256) for row in known if row is not None]
+        plain = template.removesuffix(f"-{MARK}")
+        wish = replace(self._wish, name=plain)
+        if plain == template:
+            return settled(wish, source, self._kit).name
+        owners = owners_of(plain, source, wish, self._kit)
+        return plain if any(owner == where_of(source) for owner, _ in owners) else marked(plain, source)

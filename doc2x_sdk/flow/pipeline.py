@@ -12,6 +12,7 @@ from doc2x_sdk.flow.book import BookNatives, Part, check_formats, cut, joined, p
 from doc2x_sdk.flow.derive import Exporters, announce, post_process
 from doc2x_sdk.flow.fetch import Fetcher, Report
 from doc2x_sdk.flow.kit import AnyReceipt, Kit, Reporter, Wish
+from doc2x_sdk.flow.naming import settled
 from doc2x_sdk.flow.parse import ask_for, parse
 from doc2x_sdk.flow.picture import as_pdf
 from doc2x_sdk.flow.process import PictureNatives, parse_bundle
@@ -48,7 +49,7 @@ def convert(
     Raises `Doc2XError` with the input's name, and with the uid once there is one.
     """
     with open_source(given, kit.settings, name=name) as source:
-        return convert_source(source, wish, kit, on_progress=on_progress)
+        return convert_source(source, settled(wish, source, kit), kit, on_progress=on_progress)
 
 
 def convert_source(source: Source, wish: Wish, kit: Kit, *, on_progress: ProgressCallback | None = None) -> Document:

@@ -244,3 +244,16 @@ def test_doc2x_local_needs_no_account(out: Path) -> None:
     with Doc2X.local(server={"workers": 1}) as client:
         document = client.convert(make_pdf("local harbour"), name="local.pdf", to="md", out=out)
     assert "local harbour" in document.files["md"].read_text()
+
+
+@pytest.mark.faults("FS-09")
+def test_two_inputs_of_one_name_do_not_meet_in_two_calls_either(client: Doc2X, tmp_path: Path, out: Path) -> None:
+    paths = [tmp_path / folder / "x.pdf" for folder in ("a", "b")]
+    for path, word in zip(paths, ("apricot", "banana"), strict=True):
+        path.parent.mkdir()
+        path.write_bytes(make_pdf(word))
+    files = [client.convert(path, to="txt", out=out).files["txt"] for path in (*paths, *paths)]
+    assert files[0] == out / "x.txt"
+    assert files[1].name.startswith("x-")
+    assert files[2:] == files[:2]
+    assert ["apricot" in files[0].read_text(), "banana" in files[1].read_text()] == [True, True]
