@@ -1,0 +1,246 @@
+"""The single steps of a client, for those who want to put them together in their own way."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
+
+from doc2x_sdk.config import Settings
+from doc2x_sdk.errors import ConfigError, FileError, PagesLimitExceeded
+from doc2x_sdk.flow import pipeline
+from doc2x_sdk.flow.download import download
+from doc2x_sdk.flow.export import export
+from doc2x_sdk.flow.kit import Kit, Reporter, Wish
+from doc2x_sdk.flow.parse import ask_for, send
+from doc2x_sdk.flow.publish import publish_file
+from doc2x_sdk.flow.source import Input, open_source
+from doc2x_sdk.flow.upload import SourceBody
+from doc2x_sdk.flow.wait import Ask, wait
+from doc2x_sdk.models import (
+    NATIVE_FORMATS,
+    ExportLink,
+    ExportOptions,
+    ImageResult,
+    ParseOptions,
+    ParseStatus,
+    ProgressCallback,
+    Translation,
+)
+from doc2x_sdk.service.readers import known_uid
+from doc2x_sdk.service.translations import warn_about_translation
+
+__all__ = ["Model", "Steps", "parse_options"]
+
+Model = Literal["v2", "v3-2026"]
+
+
+class Steps:
+    """The steps below `Doc2X.convert`: upload, status, wait, export, download, and what only one generation has."""
+
+    _kit: Kit
+    settings: Settings
+
+    def _checked(self, wish: Wish) -> Wish:
+        """Return the wish; raise `ConfigError` for what this generation of the service does not have."""
+        self._kit.service.check(wish.parse, wish.export, wish.plan.natives)
+        return wish
+
+    def translate(
+        self,
+        source: Input,
+        language: str = "zh",
+        model: str = "deepseek",
+        *,
+        name: str | None = None,
+        force: bool = False,
+        retry_unknown: bool = False,
+        on_progress: ProgressCallback | None = None,
+    ) -> Translation:
+        """Translate a PDF and return its blocks, originals beside translations. Only v1 does it (`api="v1"`).
+
+        The service does not document it: it was seen on its web page, and it may stop working at any time.
+
+        Args:
+            source: as for `convert`.
+            language: to translate into.
+            model: the model that translates.
+            name: as for `convert`.
+            force: as for `convert`.
+            retry_unknown: as for `convert`.
+            on_progress: as for `convert`.
+
+        Raises:
+            ConfigError: the client speaks v2; nothing was sent.
+            OutcomeUnknown: no answer came to the upload, now or earlier: it may have been paid.
+        """
+        wish = Wish(
+            self._kit.formats.plan(()),
+            ParseOptions(language=language, translator=model),
+            force=force,
+            retry_unknown=retry_unknown,
+        )
+        self._checked(wish)
+        warn_about_translation(stacklevel=2)
+        return pipeline.translate(source, wish, self._kit, name=name, on_progress=on_progress)
+
+    def translation(
+        self, uid: str, *, timeout: float | None = None, on_progress: ProgressCallback | None = None
+    ) -> Translation:
+        """Wait for a translation that was uploaded earlier. The arguments are those of `wait`; only v1 has it."""
+        ask = ask_for(self._kit.service, picture=False, translated=True)
+        status = self._wait(ask, uid, timeout, on_progress)
+        return Translation(f"uid {uid}", uid, status.translation)
+
+    def upload(
+        self,
+        source: Input,
+        *,
+        name: str | None = None,
+        model: Model | None = None,
+        parse: ParseOptions | None = None,
+        direct: bool = False,
+        force: bool = False,
+        retry_unknown: bool = False,
+    ) -> str:
+        """Send a PDF or a picture and return its uid, without waiting for the parse.
+
+        What the service has already, under the same parse options, is not sent again: its uid is returned.
+
+        Args:
+            source: as for `convert`.
+            name: as for `convert`.
+            model: as for `convert`; only the presigned way takes it.
+            parse: as for `convert`; in v1 also with a language to translate into.
+            direct: send a PDF in one step, without a uid known before, as v1 always does. At most 300 MB.
+            force: as for `convert`.
+            retry_unknown: as for `convert`.
+
+        Raises:
+            OutcomeUnknown: of a picture, with `direct`, and in v1, when no answer came: it may have been paid.
+        """
+        service, options = self._kit.service, parse_options(model, parse, translated=True)
+        service.check(options, ExportOptions())
+        with open_source(source, self.settings, name=name) as checked:
+            if checked.pages > self.settings.max_file_pages:
+                raise PagesLimitExceeded(
+                    f"The document has {checked.pages} pages; one parse takes {self.settings.max_file_pages}",
+                    source=checked.name,
+                    advice="Use `convert`, which splits it, or choose some of its pages.",
+                )
+            wish = Wish(self._kit.formats.plan(()), options, force=force, retry_unknown=retry_unknown)
+            with self._kit.claim(checked, options) as receipt:
+                return send(checked, wish, self._kit, Reporter(checked.name, None), receipt, direct=direct)
+
+    def status(self, uid: str, *, picture: bool = False) -> ParseStatus:
+        """Ask once how far a parse is; `picture` for the uid of a picture."""
+        return ask_for(self._kit.service, picture=picture)(known_uid(uid))
+
+    def wait(
+        self,
+        uid: str,
+        *,
+        picture: bool = False,
+        timeout: float | None = None,
+        on_progress: ProgressCallback | None = None,
+    ) -> ParseStatus:
+        """Wait until a parse has succeeded and return its status with the pages.
+
+        Args:
+            uid: of an upload; `picture` for that of a picture.
+            picture: ask the picture's status call.
+            timeout: seconds; `parse_timeout` by default.
+            on_progress: called with a `Progress` at each look.
+
+        Raises:
+            WaitTimeout: not yet; call it again with the same uid.
+            TaskFailed: the service gave up, or does not know the uid.
+        """
+        return self._wait(ask_for(self._kit.service, picture=picture), uid, timeout, on_progress)
+
+    def _wait(self, ask: Ask, uid: str, timeout: float | None, on_progress: ProgressCallback | None) -> ParseStatus:
+        kit = self._kit
+        report = Reporter(f"uid {known_uid(uid)}", on_progress)
+        report.uid = uid
+        return wait(
+            ask,
+            uid,
+            settings=kit.settings,
+            clock=kit.clock,
+            deadline=kit.clock.deadline(kit.settings.parse_timeout if timeout is None else timeout),
+            floor=kit.floor,
+            on_progress=lambda percent: report("parse", percent, 100),
+        )
+
+    def export(
+        self,
+        uid: str,
+        to: str,
+        *,
+        formula: Literal["normal", "dollar"] = "normal",
+        formula_level: Literal[0, 1, 2] | None = None,
+        merge_tables: bool | None = None,
+    ) -> ExportLink:
+        """Export a parsed document to md, md_dollar, tex or docx and return the link; fetch it before the next format.
+
+        v2 keeps one export for a uid; a later one replaces it. v1's link makes the export when it is fetched.
+        """
+        if to not in NATIVE_FORMATS:
+            raise ConfigError(
+                f"The service does not export to {to!r}", advice=f"Choose from: {', '.join(NATIVE_FORMATS)}."
+            )
+        kit, options = self._kit, ExportOptions(formula, formula_level, merge_tables)
+        kit.service.check(ParseOptions(), options, (to,))
+        with kit.slots.of(known_uid(uid)):
+            return export(
+                kit.service,
+                uid,
+                to,
+                options,
+                settings=kit.settings,
+                clock=kit.clock,
+                first_look=kit.first_look,
+            )
+
+    def download(self, link: ExportLink, target: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
+        """Fetch an export as it is (a zip; of docx the Word file) into a file and return its path.
+
+        Raises:
+            OutputError: the file is there and `overwrite` was not given.
+        """
+        final = Path(target)
+        with publish_file(final, overwrite=overwrite) as staged:
+            download(self._kit.service, link, staged, settings=self.settings, clock=self._kit.clock)
+        return final
+
+    def parse_image(self, source: Input, *, name: str | None = None) -> ImageResult:
+        """Parse a picture in one call that answers with the result.
+
+        Raises:
+            FileError: not a JPEG or PNG picture.
+            OutcomeUnknown: it was sent and no answer came; it may have been paid.
+        """
+        with open_source(source, self.settings, name=name) as checked:
+            if not checked.is_picture:
+                raise FileError("This is a PDF, not a picture", source=checked.name, advice="Use `convert`.")
+            with SourceBody(checked) as body:
+                result = self._kit.service.parse_image(body)
+                body.check_unchanged(result.uid)
+                return result
+
+    def quota(self) -> int:
+        """Return the pages left on the account. Only v1 tells it (`api="v1"`).
+
+        Raises:
+            ConfigError: the client speaks v2; nothing was sent.
+        """
+        return self._kit.service.quota()
+
+
+def parse_options(model: Model | None, parse: ParseOptions | None, *, translated: bool = False) -> ParseOptions:
+    """Put both ways of giving the options together; a language only where a translation is meant."""
+    options = parse or ParseOptions()
+    if options.language is not None and not translated:
+        raise ConfigError("A translation is no conversion", advice="Use `translate`.")
+    return options if model is None else replace(options, model=model)
