@@ -22,8 +22,11 @@ PAGES_A_TASK = PAGES_FIRST / TASKS_FIRST
 PAGES_LEAST = PAGES_A_TASK / 2
 SLOW_STEP = 0.1  # tasks that a parse adds once a limit was met; a refusal costs no more than another look
 PAGES_STEP = 5.0  # pages that a round adds at least, once a limit was met
-ORPHAN_SECONDS = 15 * 60.0
-"""A parse whose owner died may still run at the service, which ends every parse after 15 minutes."""
+ORPHAN_MOST = 15 * 60.0
+ORPHAN_FIRST = 30.0
+ORPHAN_A_PAGE = 2.0
+"""A parse whose owner died may still run at the service: so many seconds, and more a page, but not over 15 minutes,
+after which the service ends every parse. One that takes longer costs no more than an answer that it is full."""
 SAME_EVENT = 2.0  # seconds in which several refusals count as one
 FORGOTTEN = 3600.0  # seconds after which a limit that was met no longer slows the growth
 WAITED_LONG = 5.0  # seconds after which others let a parse go first
@@ -50,7 +53,8 @@ def in_flight(
     """Count the tasks and pages in flight, but for one row; those of dead owners while the service may be at them."""
     found = connection.execute(
         f"SELECT owner, COUNT(*), SUM(pages), "  # noqa: S608 - fixed words
-        f"state != 'reserving' AND uid_at IS NOT NULL AND ABS(uid_at - :now) < {ORPHAN_SECONDS} AS recent "
+        f"state != 'reserving' AND uid_at IS NOT NULL AND "
+        f"ABS(uid_at - :now) < MIN({ORPHAN_MOST}, {ORPHAN_FIRST} + {ORPHAN_A_PAGE} * pages) AS recent "
         f"FROM parse WHERE account = :account AND id != :but AND state IN {IN_FLIGHT} GROUP BY owner, recent",
         {"account": account, "but": but, "now": now},
     ).fetchall()

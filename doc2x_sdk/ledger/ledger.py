@@ -116,7 +116,7 @@ class Ledger:
         with self._claims.held(key, check):
             while (row := self._store.write(self._take(key, source, size, pages))) is None:
                 check()
-                self._claims.pause()
+                self._claims.pause(self.clock)
             try:
                 yield Receipt(self, row)
             finally:
@@ -204,10 +204,16 @@ class Ledger:
         The threads of this process stand in line. `check` is called while it waits, and may raise.
         """
         with self._line.first(row.account, check):
-            seen = self._line.count
-            while not self._store.write(admission.admit(row, self._owner.is_alive, self.clock.now())):
-                check()
-                seen = self._line.wait(seen)
+            seen, admitted = self._line.count, False
+            try:
+                while not admitted:
+                    admitted = self._store.write(admission.admit(row, self._owner.is_alive, self.clock.now()))
+                    if not admitted:
+                        check()
+                        seen = self._line.wait(seen, self.clock)
+            finally:
+                if not admitted:
+                    self.change(row.id, {"waits_at": None})
 
     def task_limit(self, account: str) -> float:
         """Return how many parses of the account may be in flight at present."""

@@ -1,5 +1,6 @@
 """How much may be in flight: never over the limits, whoever asks, whatever became of the others."""
 
+import queue
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -12,7 +13,7 @@ from hypothesis import settings
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule, run_state_machine_as_test
 
 from doc2x_sdk.flow.kit import Stopped
-from doc2x_sdk.ledger.admission import ORPHAN_SECONDS, PAGES_FIRST, TASKS_FIRST
+from doc2x_sdk.ledger.admission import ORPHAN_MOST, PAGES_FIRST, TASKS_FIRST, WAITED_TOO_LONG
 from doc2x_sdk.ledger.ledger import Ledger, Receipt
 from tests.support.clocks import StillClock
 from tests.support.receipts import ACCOUNT, claim, holding
@@ -76,8 +77,23 @@ def test_what_a_killed_process_uploaded_counts_while_the_service_may_be_at_it(
         receipt.uploading("uid-1")
     with pytest.raises(Stopped):
         begin(held, ledger, 0, pages=100)
-    clock.advance(ORPHAN_SECONDS + 1)
+    clock.advance(ORPHAN_MOST - 1)
+    with pytest.raises(Stopped):
+        begin(held, ledger, 2, pages=100)
+    clock.advance(2)
     begin(held, ledger, 1, pages=100)
+
+
+def test_a_small_one_of_them_counts_for_a_short_time(ledger: Ledger, held: ExitStack, clock: StillClock) -> None:
+    """A killed batch does not hold up what comes after it for a quarter of an hour."""
+    for number in range(10):
+        with claim(ledger, number) as receipt:
+            receipt.wait_for_slot(stop)
+            receipt.uploading(f"uid-{number}")
+    with pytest.raises(Stopped):
+        begin(held, ledger, 20)
+    clock.advance(40.0)
+    begin(held, ledger, 21)
 
 
 def test_a_limit_that_is_met_halves_what_is_in_flight_and_counts_once_a_uid(
@@ -152,18 +168,27 @@ def test_a_freed_slot_is_taken_at_once_by_the_next_thread(ledger: Ledger, held: 
 def test_small_documents_do_not_starve_a_large_one(path: Path, ledger: Ledger, clock: StillClock) -> None:
     """Another process's small ones would fit at any time; after 5 s they let the large one first."""
     other = Ledger(path, clock=clock.clock)
+    looks: queue.Queue[None] = queue.Queue()
+    let = threading.Event()
+
+    def wait_in_line() -> None:
+        with claim(ledger, 2, pages=500) as receipt:
+            receipt.wait_for_slot(lambda: looks.put(None) if not let.is_set() else stop())
+
+    clock.on_sleep = lambda seconds: clock.advance(-seconds)  # time is this test's alone
     with ExitStack() as held:
-        small = begin(held, other, 1, pages=100)
-        large = held.enter_context(claim(ledger, 2, pages=500))
-        with pytest.raises(Stopped):
-            large.wait_for_slot(stop)
+        begin(held, other, 1, pages=100)
+        large = threading.Thread(target=wait_in_line)
+        large.start()
+        looks.get(timeout=10.0)  # it has asked once, and stands in the ledger
         begin(held, other, 3, pages=100)
         clock.advance(6.0)
         with pytest.raises(Stopped):
             begin(held, other, 4, pages=100)
-        clock.advance(100.0)  # a process that sleeps does not stop the others for ever
+        clock.advance(WAITED_TOO_LONG)
+        let.set()  # of a process that sleeps: it asks no more
         begin(held, other, 5, pages=100)
-        small.parsed(1)
+    large.join()
     other.close()
 
 
