@@ -210,4 +210,4 @@ def test_faults_crashes_and_resumes() -> None:
 @pytest.mark.slow
 @pytest.mark.faults("JR-01", "JR-03", "AP-06", "UP-01", "UP-08")
 def test_many_faults_crashes_and_resumes() -> None:
-    search(examples=500, steps=20)
+    search(examples=300, steps=20)
