@@ -1,6 +1,5 @@
 """How much may be in flight: never over the limits, whoever asks, whatever became of the others."""
 
-import queue
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -168,27 +167,30 @@ def test_a_freed_slot_is_taken_at_once_by_the_next_thread(ledger: Ledger, held: 
 def test_small_documents_do_not_starve_a_large_one(path: Path, ledger: Ledger, clock: StillClock) -> None:
     """Another process's small ones would fit at any time; after 5 s they let the large one first."""
     other = Ledger(path, clock=clock.clock)
-    looks: queue.Queue[None] = queue.Queue()
-    let = threading.Event()
+    asked, wakes = threading.Event(), threading.Event()
+
+    def sleep() -> None:
+        asked.set()
+        wakes.wait()
+        stop()
 
     def wait_in_line() -> None:
-        with claim(ledger, 2, pages=500) as receipt:
-            receipt.wait_for_slot(lambda: looks.put(None) if not let.is_set() else stop())
+        with pytest.raises(Stopped), claim(ledger, 2, pages=500) as receipt:
+            receipt.wait_for_slot(sleep)
 
-    clock.on_sleep = lambda seconds: clock.advance(-seconds)  # time is this test's alone
+    large = threading.Thread(target=wait_in_line)
     with ExitStack() as held:
+        held.callback(large.join)
+        held.callback(wakes.set)
         begin(held, other, 1, pages=100)
-        large = threading.Thread(target=wait_in_line)
         large.start()
-        looks.get(timeout=10.0)  # it has asked once, and stands in the ledger
+        assert asked.wait(10.0)  # it stands in the ledger, and asks no more
         begin(held, other, 3, pages=100)
         clock.advance(6.0)
         with pytest.raises(Stopped):
             begin(held, other, 4, pages=100)
         clock.advance(WAITED_TOO_LONG)
-        let.set()  # of a process that sleeps: it asks no more
         begin(held, other, 5, pages=100)
-    large.join()
     other.close()
 
 
