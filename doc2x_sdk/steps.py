@@ -8,15 +8,14 @@ from pathlib import Path
 from typing import Literal
 
 from doc2x_sdk.config import Settings
-from doc2x_sdk.errors import ConfigError, FileError, PagesLimitExceeded
+from doc2x_sdk.errors import ConfigError, Doc2XError, FileError, PagesLimitExceeded
 from doc2x_sdk.flow import pipeline
 from doc2x_sdk.flow.download import download
 from doc2x_sdk.flow.export import export
 from doc2x_sdk.flow.kit import Kit, Reporter, Wish
-from doc2x_sdk.flow.parse import ask_for, send
+from doc2x_sdk.flow.parse import ask_for, parse_picture, send
 from doc2x_sdk.flow.publish import publish_file
 from doc2x_sdk.flow.source import Input, open_source
-from doc2x_sdk.flow.upload import SourceBody
 from doc2x_sdk.flow.wait import Ask, wait
 from doc2x_sdk.models import (
     NATIVE_FORMATS,
@@ -214,20 +213,42 @@ class Steps:
             download(self._kit.service, link, staged, settings=self.settings, clock=self._kit.clock)
         return final
 
-    def parse_image(self, source: Input, *, name: str | None = None) -> ImageResult:
+    def parse_image(
+        self, source: Input, *, name: str | None = None, force: bool = False, retry_unknown: bool = False
+    ) -> ImageResult:
         """Parse a picture in one call that answers with the result.
+
+        A picture that was paid for before, here or by `convert`, is not sent again: its uid is asked for the result as
+        long as the service knows it.
+
+        Args:
+            source: as for `convert`.
+            name: as for `convert`.
+            force: as for `convert`.
+            retry_unknown: as for `convert`.
 
         Raises:
             FileError: not a JPEG or PNG picture.
-            OutcomeUnknown: it was sent and no answer came; it may have been paid.
+            OutcomeUnknown: no answer came, now or earlier: it may have been paid; see `retry_unknown`.
         """
+        kit = self._kit
         with open_source(source, self.settings, name=name) as checked:
             if not checked.is_picture:
                 raise FileError("This is a PDF, not a picture", source=checked.name, advice="Use `convert`.")
-            with SourceBody(checked) as body:
-                result = self._kit.service.parse_image(body)
-                body.check_unchanged(result.uid)
-                return result
+            if not kit.service.answers_pictures:
+                raise ConfigError(
+                    f"The {kit.service.generation} service has no call that answers with a picture's result",
+                    source=checked.name,
+                    advice="Use `convert`.",
+                )
+            wish = Wish(self._kit.formats.plan(()), force=force, retry_unknown=retry_unknown)
+            report = Reporter(checked.name, None)
+            try:
+                with kit.claim(checked, wish.parse) as receipt:
+                    return parse_picture(checked, wish, kit, report, receipt)
+            except Doc2XError as error:
+                error.about(uid=report.uid, source=checked.name)
+                raise
 
     def quota(self) -> int:
         """Return the pages left on the account. Only v1 tells it (`api="v1"`).

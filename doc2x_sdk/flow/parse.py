@@ -13,22 +13,21 @@ from doc2x_sdk.errors import (
     InputChanged,
     NetworkError,
     OutcomeUnknown,
-    ProtocolError,
     QuotaExceeded,
     RateLimit,
     TaskFailed,
 )
-from doc2x_sdk.flow.kit import LOCAL, AnyReceipt, Kit, Reporter, Stopped, Wish
-from doc2x_sdk.flow.polling import Forgiving
+from doc2x_sdk.flow.kit import LOCAL, AnyReceipt, Kit, Reporter, Wish
+from doc2x_sdk.flow.onestep import pay_once
 from doc2x_sdk.flow.source import Source
 from doc2x_sdk.flow.upload import SourceBody, is_stored, upload
 from doc2x_sdk.flow.wait import Ask, wait
 from doc2x_sdk.ledger.rows import ParseRow
-from doc2x_sdk.models import ParseOptions, ParseStatus
+from doc2x_sdk.models import ImageResult, ParseOptions, ParseStatus
 from doc2x_sdk.service.answers import NOT_FOUND
 from doc2x_sdk.service.contract import Service
 
-__all__ = ["ask_for", "parse", "send"]
+__all__ = ["ask_for", "parse", "parse_picture", "send"]
 
 log = logging.getLogger("doc2x_sdk")
 
@@ -68,6 +67,21 @@ def send(source: Source, wish: Wish, kit: Kit, report: Reporter, receipt: AnyRec
         uid = parsing.send()
     receipt.submitted(uid)
     return uid
+
+
+def parse_picture(source: Source, wish: Wish, kit: Kit, report: Reporter, receipt: AnyReceipt) -> ImageResult:
+    """Parse a picture in one call that answers with the result; the uid of one that was paid earlier is asked for its.
+
+    Raises as `parse`.
+    """
+    parsing = Parsing(source, wish.parse, kit, report, receipt)
+    status = parsing.resume(wish)
+    if status is None:
+        result = parsing.picture()
+    else:
+        result = ImageResult(status.uid, status.pages, status.convert_zip, status.trace_id, status.raw)
+    receipt.parsed(len(result.pages) or source.pages)
+    return result
 
 
 def ask_for(service: Service, *, picture: bool, translated: bool = False) -> Ask:
@@ -197,14 +211,6 @@ class Parsing:
         self._receipt.uploading(uid)
         self._report.uid = uid
 
-    def _check_sent(self, body: SourceBody, uid: str) -> None:
-        """Raise `InputChanged` with the uid when what was sent, and paid, is not what was checked."""
-        try:
-            body.check_unchanged(uid)
-        except InputChanged:
-            self._receipt.start_over("the file was changed while it was sent")
-            raise
-
     def _sent(self, done: int) -> None:
         self._kit.check_stop()
         self._report("upload", done, self._source.size)
@@ -258,33 +264,29 @@ class Parsing:
 
     def _post(self) -> str:
         """Upload in one step. The uid comes with the answer of the paid step: a lost answer is an unknown outcome."""
-        kit, receipt, source = self._kit, self._receipt, self._source
+        kit, source = self._kit, self._source
 
         def post(body: SourceBody) -> str:
             return kit.service.post(body, name=f"{source.stem}.{source.kind}", kind=source.kind, options=self._options)
 
-        patience = kit.settings.patience
-        asking = Forgiving(
-            kit.clock, kit.clock.deadline(patience), patience=patience, retries=kit.settings.retries, network=False
-        )
-        while True:
-            kit.check_begin()
-            receipt.paying()
-            with SourceBody(self._source, self._sent) as body:
-                try:
-                    uid = asking.ask(lambda body=body: post(body))  # type: ignore[misc]
-                except (OutcomeUnknown, ProtocolError) as error:
-                    receipt.unknown(error)
-                    raise
-                except (Doc2XError, Stopped) as error:
-                    if isinstance(error, Doc2XError) or body.tell() < len(body):
-                        receipt.unpaid()
-                    raise
-                if uid is not None:
-                    self._check_sent(body, uid)
-                    return uid
-            receipt.unpaid()
-            asking.pause_after_failure()
+        return pay_once(post, source, kit, self._receipt, uid_of=str, on_sent=self._sent)
+
+    def picture(self) -> ImageResult:
+        """Send a picture in the call that answers with its result."""
+        kit, receipt = self._kit, self._receipt
+        try:
+            return pay_once(
+                kit.service.parse_image,
+                self._source,
+                kit,
+                receipt,
+                uid_of=lambda result: result.uid,
+                on_sent=self._sent,
+            )
+        except TaskFailed as error:
+            if error.uid is None:
+                receipt.failed(error)
+            raise
 
 
 def check_known(row: ParseRow, wish: Wish) -> None:

@@ -70,11 +70,13 @@ class Service(Exports, Streams, Protocol):
     Attributes:
         generation: which.
         exports_pictures: parsed pictures can be exported; otherwise their Markdown comes with the status alone.
+        answers_pictures: there is a call that answers a picture with its result.
         shares_slot: the exports of a uid replace each other, so that an archive may be that of another format.
     """
 
     generation: Generation
     exports_pictures: bool
+    answers_pictures: bool
     shares_slot: bool
     transport: Transport
 

@@ -61,6 +61,7 @@ class ServiceV1:
 
     generation: Generation = "v1"
     exports_pictures = True
+    answers_pictures = False
     shares_slot = False
     presigned = None
 

@@ -40,6 +40,7 @@ class ServiceV2:
 
     generation: Generation = "v2"
     exports_pictures = False
+    answers_pictures = True
     shares_slot = True
 
     def __init__(self, transport: Transport) -> None:
@@ -150,11 +151,12 @@ class ServiceV2:
 
         Raises:
             OutcomeUnknown: sent, and no trustworthy answer came.
+            ProtocolError: it has a uid, which is in the error, and no result that can be read.
         """
         what = "The parse of the picture"
         answer = self._post_once("/api/v2/parse/img/layout", body, what)
+        uid = uid_of_paid(answer, what, "uid")
         data = data_of(answer, what)
-        uid = check_uid(data.get("uid"), what, answer)
         pages = pages_of(data.get("result"), uid, numbered=False)
         return ImageResult(uid, pages, zip_of(data, uid), answer.trace_id, dict(data))
 

@@ -9,7 +9,15 @@ import pypdfium2
 import pytest
 from PIL import Image
 
-from doc2x_sdk.errors import ConfigError, FileError, IncompleteResult, OutcomeUnknown, ProtocolError, UnsafeArchive
+from doc2x_sdk.errors import (
+    ConfigError,
+    FileError,
+    IncompleteResult,
+    OutcomeUnknown,
+    ProtocolError,
+    TaskFailed,
+    UnsafeArchive,
+)
 from tests.flow.folders import tree
 from tests.support.clocks import StillClock
 from tests.support.scripted import Conversation, Request, Step, close, reply
@@ -182,6 +190,79 @@ def test_the_one_call_for_pictures_answers_with_the_result(service: ScriptedServ
         with pytest.raises(FileError, match="not a picture"):
             client.parse_image(make_pdf())
     assert service.count("layout") == 1
+
+
+@pytest.mark.faults("JR-04")
+@pytest.mark.parametrize("step", [Done(close()), Done(reply(502)), Done(reply(200, b"<html>")), failed("parse_error")])
+def test_a_lost_answer_to_the_one_call_is_never_followed_by_a_second_send(step: Done, service: ScriptedService) -> None:
+    service.on("layout", step)
+    with service.client() as client:
+        for call in (client.parse_image, client.parse_image, client.upload):  # the ledger remembers, whatever is called
+            with pytest.raises(OutcomeUnknown) as caught:
+                call(JPG, name="sign.jpg")
+            told(caught.value, "sign.jpg" if call == client.parse_image else "", "page count")
+        (row,) = client.jobs()
+        assert (row.state, row.uid, service.count("layout"), service.count("image")) == ("unknown", None, 1, 0)
+        before = service.paid
+        result = client.parse_image(JPG, retry_unknown=True)
+        assert (service.count("layout"), service.paid) == (2, before + 1)
+        assert client.parse_image(JPG).uid == result.uid
+
+
+def test_a_picture_that_was_paid_for_is_asked_for_by_its_uid(service: ScriptedService, clock: StillClock) -> None:
+    with service.client(clock) as client:
+        first = client.parse_image(JPG, name="sign.jpg")
+        again = client.parse_image(JPG, name="copy.jpg")
+        assert (again.uid, again.pages, again.convert_zip) == (first.uid, first.pages, first.convert_zip)
+        assert client.convert(JPG, name="sign.jpg", to="md").uid == first.uid
+        assert client.convert(PNG, name="other.png", to="md").uid == client.parse_image(PNG).uid
+        assert (service.count("layout"), service.count("image"), service.paid) == (1, 1, 2)
+        assert client.parse_image(JPG, force=True).uid != first.uid
+        (row,) = client.jobs(uid=first.uid)
+        assert (row.state, row.history) == ("parsed", (first.uid,))
+
+
+@pytest.mark.faults("JR-04")
+def test_a_crash_before_the_answer_is_written_down_leaves_the_picture_unknown(service: ScriptedService) -> None:
+    states = []
+
+    def act(conversation: Conversation, request: Request) -> None:
+        states.extend(row.state for row in client.jobs())
+        service._layout(request).action(conversation, request)
+
+    service.on("layout", Step(act))
+    with service.client() as client:
+        client.parse_image(JPG)
+    assert states == ["unknown"]
+
+
+@pytest.mark.parametrize(
+    "spoilt", [{"result": {"pages": []}}, {"result": {"pages": [{"md": "x"}]}, "convert_zip": "%"}]
+)
+def test_an_answer_with_a_uid_and_no_result_is_paid_and_asked_for(
+    spoilt: dict[str, object], service: ScriptedService
+) -> None:
+    uid = service.parsed(JPG)
+    service.on("layout", reply(json={"code": "success", "data": {"uid": uid, **spoilt}}))
+    with service.client() as client:
+        with pytest.raises((IncompleteResult, ProtocolError)) as caught:
+            client.parse_image(JPG, name="sign.jpg")
+        told(caught.value, "sign.jpg", uid)
+        assert client.parse_image(JPG).uid == uid
+    assert service.count("layout") == 1
+
+
+def test_what_the_one_call_refuses_costs_nothing_and_may_be_sent_again(
+    service: ScriptedService, clock: StillClock
+) -> None:
+    service.on("layout", failed("parse_task_limit_exceeded"), failed("parse_file_not_image"), failed("parse_timeout"))
+    with service.client(clock) as client:
+        for error, state in ((FileError, "planned"), (TaskFailed, "failed")):
+            with pytest.raises(error):
+                client.parse_image(JPG)
+            assert [row.state for row in client.jobs()] == [state]
+        client.parse_image(JPG)
+    assert (service.count("layout"), service.paid) == (4, 1)
 
 
 def test_without_the_extra_a_png_names_it(service: ScriptedService, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:

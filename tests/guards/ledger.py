@@ -152,6 +152,21 @@ GUARDS = [
         "if False:",
     ),
     Guard(
+        "JR-04",
+        "flow/test_pictures.py::test_a_lost_answer_to_the_one_call_is_never_followed_by_a_second_send",
+        "service/v2.py",
+        '        uid = uid_of_paid(answer, what, "uid")\n        data = data_of(answer, what)\n',
+        '        data = data_of(answer, what)\n        uid = check_uid(data.get("uid"), what, answer)\n',
+        case="step3",
+    ),
+    Guard(
+        "JR-04",
+        "flow/test_pictures.py::test_a_crash_before_the_answer_is_written_down_leaves_the_picture_unknown",
+        "flow/onestep.py",
+        "        receipt.paying()\n",
+        "",
+    ),
+    Guard(
         "JR-05",
         "crash/test_power.py::test_no_acknowledged_row_is_lost_by_a_power_cut",
         FILES,

@@ -1,0 +1,80 @@
+"""Step 2 in one step: uploads whose uid comes with the answer to the paid step, and pictures with their result."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from doc2x_sdk.errors import Doc2XError, InputChanged, OutcomeUnknown, ProtocolError
+from doc2x_sdk.flow.kit import AnyReceipt, Kit, Stopped
+from doc2x_sdk.flow.polling import Forgiving
+from doc2x_sdk.flow.source import Source
+from doc2x_sdk.flow.upload import SourceBody
+
+__all__ = ["pay_once"]
+
+T = TypeVar("T")
+
+
+def pay_once(
+    send: Callable[[SourceBody], T],
+    source: Source,
+    kit: Kit,
+    receipt: AnyReceipt,
+    *,
+    uid_of: Callable[[T], str],
+    on_sent: Callable[[int], None],
+) -> T:
+    """Send a paid step that has no uid before its answer, and return the answer, its uid on the disk.
+
+    A full service is asked again for `patience` seconds. A crash from the first byte on, and a lost answer, leave the
+    receipt `unknown`.
+
+    Raises:
+        OutcomeUnknown: no trustworthy answer came.
+        InputChanged: what was sent, and paid, is not what was checked; with the uid.
+        Doc2XError: as the service's method.
+    """
+    patience = kit.settings.patience
+    asking = Forgiving(
+        kit.clock, kit.clock.deadline(patience), patience=patience, retries=kit.settings.retries, network=False
+    )
+    while True:
+        kit.check_begin()
+        receipt.paying()
+        with SourceBody(source, on_sent) as body:
+            try:
+                answer = asking.ask(lambda body=body: send(body))  # type: ignore[misc]
+            except Doc2XError as error:
+                note_failure(error, receipt)
+                raise
+            except Stopped:
+                if body.tell() < len(body):
+                    receipt.unpaid()
+                raise
+            if answer is not None:
+                uid = uid_of(answer)
+                receipt.submitted(uid)
+                check_sent(body, uid, receipt)
+                return answer
+        receipt.unpaid()
+        asking.pause_after_failure()
+
+
+def note_failure(error: Doc2XError, receipt: AnyReceipt) -> None:
+    """Note what an answer says that can't be used: a uid is paid, whatever came with it; a refusal costs nothing."""
+    if error.uid is not None:
+        receipt.submitted(error.uid)
+    elif isinstance(error, OutcomeUnknown | ProtocolError):
+        receipt.unknown(error)
+    else:
+        receipt.unpaid()
+
+
+def check_sent(body: SourceBody, uid: str, receipt: AnyReceipt) -> None:
+    """Raise `InputChanged` with the uid when what was sent, and paid, is not what was checked."""
+    try:
+        body.check_unchanged(uid)
+    except InputChanged:
+        receipt.start_over("the file was changed while it was sent")
+        raise
