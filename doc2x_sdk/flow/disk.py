@@ -44,33 +44,36 @@ def sync_folder(path: Path) -> None:
         os.close(descriptor)
 
 
-def place(staged: Path, final: Path, *, overwrite: bool) -> bool:
+def place(staged: Path, final: Path, *, overwrite: bool, within: int | None = None) -> bool:
     """Give a staged file its final name in one step; False when the name is taken and `overwrite` is not given.
 
-    The bytes are on the disk before the name is. Both paths must be on one file system.
+    The bytes are on the disk before the name is. Both paths must be on one file system. With `within`, the handle of
+    the folder that `final` was in, it is in that folder, wherever the path leads by now.
     """
     sync_file(staged)
+    name = final if within is None else final.name
     if overwrite:
-        staged.replace(final)
+        os.replace(staged, name, dst_dir_fd=within)
         return True
     try:
-        os.link(staged, final, follow_symlinks=False)
+        os.link(staged, name, dst_dir_fd=within, follow_symlinks=False)
     except FileExistsError:
         return False
     except OSError as error:
         if error.errno not in NO_LINKS:
             raise
-        return claim(staged, final)
+        return claim(staged, final, within=within)
     with suppress(FileNotFoundError):
         staged.unlink()
     return True
 
 
-def claim(staged: Path, final: Path) -> bool:
+def claim(staged: Path, final: Path, *, within: int | None = None) -> bool:
     """Do the same where the file system has no hard links: an empty file claims the name, then is replaced."""
+    name = final if within is None else final.name
     try:
-        os.close(os.open(final, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
+        os.close(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666, dir_fd=within))
     except FileExistsError:
         return False
-    staged.replace(final)
+    os.replace(staged, name, dst_dir_fd=within)
     return True

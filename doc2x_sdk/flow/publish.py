@@ -16,6 +16,7 @@ from urllib.parse import quote, unquote
 from doc2x_sdk.clock import Clock
 from doc2x_sdk.errors import ConfigError, ExporterError, OutputError
 from doc2x_sdk.flow.disk import place, sync_folder, writing
+from doc2x_sdk.flow.inside import Inside, inside
 from doc2x_sdk.flow.source import Source
 from doc2x_sdk.flow.staging import staging
 from doc2x_sdk.flow.unpack import RESERVED
@@ -115,6 +116,7 @@ class Publisher:
         self._images = folder / f"{LATEX_SIGNS.sub('_', name)}_images"
         self._placed: dict[str, str] = {}
         self._waiting: dict[Path, Path] = {}
+        self._used: dict[Path, tuple[int, int]] = {}
         self._extras: set[Path] = set()
 
     def target(self, suffix: str) -> Path:
@@ -196,14 +198,23 @@ class Publisher:
         if self._before_place is not None:
             self._before_place(target, digest_of(staged))
         for final, picture in self._waiting.items():
-            make_inside(final.parent, self.folder)
-            place(picture, final, overwrite=True)
+            with self._inside(final.parent) as folder:
+                folder.place(picture, final.name, overwrite=True)
         self._waiting = {}
-        if self._images.is_dir():
-            sync_folder(self._images)
+        for path in self._used:
+            with self._inside(path) as folder:
+                folder.sync()
         done = place(staged, target, overwrite=self.overwrite)
         sync_folder(self.folder)
         return done
+
+    @contextmanager
+    def _inside(self, path: Path) -> Iterator[Inside]:
+        """Yield a folder of pictures; raises `OutputError` once it is not the one any more that others were put in."""
+        with inside(path, self.folder) as folder:
+            if self._used.setdefault(path, folder.identity) != folder.identity:
+                raise OutputError(f"Publishing: {path} was replaced while pictures were put in it", path=path)
+            yield folder
 
     def _place_images(self, bundle: Bundle, stage: Path) -> dict[str, str]:
         """Publish the bundle's pictures and return link in the archive -> link beside the result.
@@ -229,17 +240,16 @@ class Publisher:
                 return candidate
             if ours is not None:
                 continue
-            if not self.overwrite and final.is_file() and digest_of(final) == digest:
-                self._placed[candidate.as_posix()] = digest
-                return candidate
             staged = stage / f"image-{len(self._placed)}"
-            shutil.copyfile(image, staged)
             if self.overwrite:  # an older result keeps its pictures until all of the new one is on the disk
+                shutil.copyfile(image, staged)
                 self._waiting[final] = staged
             else:
-                make_inside(final.parent, self.folder)
-                if not place(staged, final, overwrite=False):
-                    continue
+                with self._inside(final.parent) as folder:
+                    if folder.digest(final.name) != digest:
+                        shutil.copyfile(image, staged)
+                        if not folder.place(staged, final.name, overwrite=False):
+                            continue
             self._placed[candidate.as_posix()] = digest
             return candidate
         raise OutputError(f"Publishing: {self._images / name} is taken by another picture", path=self._images / name)
@@ -268,16 +278,6 @@ def rewrite_paths(text: str, links: Mapping[str, str], *, escape: bool) -> str:
 def quoted(link: str) -> str:
     """Return a link as Markdown and HTML want it: percent-encoded, a URL only where it is not yet."""
     return quote(link, safe="%/:=&?~#+!$,;@[]*") if "://" in link else quote(link)
-
-
-def make_inside(folder: Path, root: Path) -> None:
-    """Make a folder below `root`; raises `OutputError` where a link on the way there would lead elsewhere."""
-    for each in (folder, *folder.parents):
-        if each == root:
-            break
-        if each.is_symlink():
-            raise OutputError(f"Publishing: {each} is a link; results don't follow it", path=each)
-    folder.mkdir(parents=True, exist_ok=True)
 
 
 def rewrite(text: str, links: Mapping[str, str], *, escape: bool) -> str:

@@ -6,14 +6,14 @@ Each holds a locked file for as long as its process lives, so that what a killed
 from __future__ import annotations
 
 import os
-import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from doc2x_sdk.errors import OutputError
 from doc2x_sdk.flow.disk import writing
+from doc2x_sdk.flow.inside import HELD, empty, hold
 from doc2x_sdk.ledger.owner import lock
 
 __all__ = ["staging", "sweep"]
@@ -34,27 +34,39 @@ def staging(out: Path | None) -> Iterator[Path]:
         if folder.exists() and not folder.is_dir():
             raise OutputError(f"{what}: {folder} is not a folder", path=folder, advice="Choose another with `out`.")
         folder.mkdir(parents=True, exist_ok=True)
-        stage, descriptor = make(folder)
+        stage, held, descriptor = make(folder)
     try:
         yield stage
     finally:
-        clear(stage, descriptor)
+        clear(stage, held, descriptor)
 
 
-def make(folder: Path) -> tuple[Path, int]:
-    """Make a staging folder with its locked mark; one that a sweep took away in between is made again."""
+def make(folder: Path) -> tuple[Path, int | None, int]:
+    """Make a staging folder with its locked mark; one that a sweep took away in between is made again.
+
+    Returns its path, its handle where there are such, and the open mark.
+    """
     while True:
         stage = Path(tempfile.mkdtemp(prefix=PREFIX, dir=folder))
-        with suppress(FileNotFoundError):
-            mark = stage / MARK
-            descriptor = os.open(mark, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
-            try:
-                if lock(descriptor) and os.path.samestat(os.fstat(descriptor), mark.stat()):
-                    return stage, descriptor
-            except OSError:
-                os.close(descriptor)
-                raise
-            os.close(descriptor)
+        with suppress(FileNotFoundError), ExitStack() as undo:
+            held = held_open(stage)
+            if held is not None:
+                undo.callback(os.close, held)
+            descriptor = open_mark(stage, held, os.O_RDWR | os.O_CREAT | os.O_EXCL)
+            undo.callback(os.close, descriptor)
+            if lock(descriptor) and os.path.samestat(os.fstat(descriptor), (stage / MARK).stat()):
+                undo.pop_all()
+                return stage, held, descriptor
+
+
+def held_open(stage: Path) -> int | None:
+    """Return a staging folder's handle; None where the system has none. Raises `OutputError` for a link."""
+    return hold(stage, stage) if HELD else None
+
+
+def open_mark(stage: Path, held: int | None, flags: int) -> int:
+    """Open the mark in a staging folder."""
+    return os.open(stage / MARK if held is None else MARK, flags | getattr(os, "O_NOFOLLOW", 0), 0o600, dir_fd=held)
 
 
 def sweep(folder: Path) -> int:
@@ -72,40 +84,46 @@ def sweep(folder: Path) -> int:
 
 def is_swept(stage: Path) -> bool:
     """Remove one staging folder unless it is in use."""
+    held: int | None = None
     try:
-        descriptor = os.open(stage / MARK, os.O_RDWR)
+        held = held_open(stage)
+        descriptor = open_mark(stage, held, os.O_RDWR)
     except FileNotFoundError:
+        close(held)
         with suppress(OSError):
             stage.rmdir()
             return True
         return False
-    except OSError:
+    except (OSError, OutputError):
+        close(held)
         return False
     if not lock(descriptor):
         os.close(descriptor)
+        close(held)
         return False
-    clear(stage, descriptor)
+    clear(stage, held, descriptor)
     return not stage.exists()
 
 
-def clear(stage: Path, descriptor: int) -> None:
-    """Remove a staging folder, its mark last: what a kill leaves in between can still be told."""
-    with suppress(OSError):
-        for entry in list(os.scandir(stage)):
-            if entry.is_dir(follow_symlinks=False):
-                shutil.rmtree(entry.path, ignore_errors=True)
-            elif entry.name != MARK:
-                with suppress(OSError):
-                    Path(entry.path).unlink()
+def clear(stage: Path, held: int | None, descriptor: int) -> None:
+    """Remove a staging folder, its mark last: what a kill leaves in between can still be told. Closes both handles."""
+    empty(stage, held, but=MARK)
     if os.name == "posix":  # while the lock is held
-        remove_mark(stage)
+        remove_mark(stage, held)
     os.close(descriptor)
-    remove_mark(stage)  # Windows keeps a file that is open
+    remove_mark(stage, held)  # Windows keeps a file that is open
+    close(held)
 
 
-def remove_mark(stage: Path) -> None:
+def close(held: int | None) -> None:
+    """Close a folder's handle, if there is one."""
+    if held is not None:
+        os.close(held)
+
+
+def remove_mark(stage: Path, held: int | None) -> None:
     """Remove the mark of an otherwise empty folder, and the folder."""
     with suppress(OSError):
-        if [entry.name for entry in os.scandir(stage)] == [MARK]:
-            (stage / MARK).unlink()
+        if [entry.name for entry in os.scandir(stage if held is None else held)] == [MARK]:
+            os.unlink(stage / MARK if held is None else MARK, dir_fd=held)
         stage.rmdir()

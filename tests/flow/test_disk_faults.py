@@ -12,6 +12,9 @@ from pathlib import Path
 import pytest
 
 from doc2x_sdk.errors import ConfigError, DiskFull, OutputError
+from doc2x_sdk.flow import inside
+from doc2x_sdk.flow import staging as flow_staging
+from doc2x_sdk.flow.inside import HELD
 from doc2x_sdk.models import Progress
 from tests.flow import racers
 from tests.flow.folders import tree
@@ -288,6 +291,123 @@ def test_a_dead_link_in_the_place_of_a_result_is_taken_for_a_result(
         client.convert(paper, to="md", out=out, overwrite=True)
     assert not (tmp_path / "elsewhere").exists()
     assert not (out / "paper.md").is_symlink()
+
+
+# FS-06
+
+
+@pytest.mark.faults("FS-06")
+@pytest.mark.skipif(not HELD, reason="this system has no handles of folders")
+@pytest.mark.parametrize("overwrite", [False, True])
+@pytest.mark.parametrize("picture", ["images/a.jpg", "images/deeper/a.jpg"])
+def test_a_folder_that_becomes_a_link_under_way_leads_nowhere(
+    picture: str, overwrite: bool, service: ScriptedService, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is swapped between the look at it and the write: just before the system is asked to name a picture."""
+    outside, moved = out.parent / "outside", out / "moved"
+    (outside / "deeper").mkdir(parents=True)
+    service.exports["md"] = make_zip(
+        {"md.md": f"![]({picture}) ![](images/b.jpg)", picture: b"a", "images/b.jpg": b"b"}
+    )
+    named = "replace" if overwrite else "link"
+    plain, swaps = getattr(os, named), []
+
+    def swap_before(source: Path, name: Path, **options: int | None) -> None:
+        if Path(name).name == "a.jpg" and not swaps:
+            (out / "paper_images").rename(moved)
+            (out / "paper_images").symlink_to(outside, target_is_directory=True)
+            swaps.append(name)
+        plain(source, name, **options)
+
+    with service.client() as client:
+        monkeypatch.setattr(os, named, swap_before)
+        with pytest.raises(OutputError, match="link") as caught:
+            client.convert(make_pdf(), name="paper.pdf", to="md", out=out, overwrite=overwrite)
+        told(caught.value, "paper.pdf", UID, "paper_images")
+        assert (len(swaps), tree(outside)) == (1, {})
+        assert tree(moved)[picture.removeprefix("images/")] == b"a"
+        (out / "paper_images").unlink()
+        assert not (out / "paper.md").exists()
+        client.convert(make_pdf(), name="paper.pdf", to="md", out=out, overwrite=overwrite)
+    assert set(tree(out)) >= {"paper.md", f"paper_{picture}", "paper_images/b.jpg"}
+    assert service.paid == 1
+
+
+@pytest.mark.faults("FS-06")
+@pytest.mark.skipif(sys.platform == "win32", reason="links need a right on Windows")
+def test_where_folders_have_no_handles_a_link_is_looked_for(
+    service: ScriptedService, paper: Path, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (inside, flow_staging):
+        monkeypatch.setattr(module, "HELD", False)
+    out.mkdir()
+    outside = out.parent / "outside"
+    outside.mkdir()
+    (out / "paper_images").symlink_to(outside, target_is_directory=True)
+    with service.client() as client:
+        with pytest.raises(OutputError, match="is a link"):
+            client.convert(paper, to="md", out=out)
+        (out / "paper_images").unlink()
+        client.convert(paper, to="md", out=out)
+        client.convert(paper, to="tex", out=out)
+    assert sorted(tree(out)) == ["paper.md", "paper.tex", "paper_images/0_1.jpg"]
+    assert tree(outside) == {}
+
+
+@pytest.mark.faults("FS-06")
+@pytest.mark.skipif(not HELD, reason="this system has no handles of folders")
+def test_another_folder_in_the_place_of_the_pictures_is_told(
+    service: ScriptedService, paper: Path, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain, images = os.link, out / "paper_images"
+
+    def swap_after(source: Path, name: Path, **options: int | None) -> None:
+        plain(source, name, **options)
+        if Path(name).name == "0_1.jpg":
+            images.rename(out / "moved")
+            images.mkdir()
+
+    monkeypatch.setattr(os, "link", swap_after)
+    with service.client() as client, pytest.raises(OutputError, match="was replaced"):
+        client.convert(paper, to="md", out=out)
+    assert sorted(tree(out)) == ["moved/0_1.jpg"]
+
+
+@pytest.mark.faults("FS-06")
+@pytest.mark.skipif(not HELD, reason="this system has no handles of folders")
+@pytest.mark.parametrize("when", ["at the end", "in a sweep"])
+def test_a_staging_folder_that_becomes_a_link_costs_nobody_a_file(
+    when: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, outside = tmp_path / "out", tmp_path / "outside"
+    (outside / "deeper").mkdir(parents=True)
+    for name in ("mine", ".lock", "deeper/mine"):
+        (outside / name).write_text("mine")
+    before = tree(outside)
+    dead = out / ".doc2x-dead"
+
+    def swap(stage: Path) -> None:
+        (stage / "ours").write_text("x")
+        stage.rename(tmp_path / "moved")
+        stage.symlink_to(outside, target_is_directory=True)
+
+    def lock(descriptor: int) -> bool:
+        swap(dead)
+        return plain_lock(descriptor)
+
+    plain_lock = flow_staging.lock
+    if when == "at the end":
+        with flow_staging.staging(out) as stage:
+            swap(stage)
+    else:
+        dead.mkdir(parents=True)
+        (dead / ".lock").touch()
+        monkeypatch.setattr(flow_staging, "lock", lock)
+        assert flow_staging.sweep(out) == 0
+    assert tree(outside) == before
+    assert tree(tmp_path / "moved") == {}
+    assert flow_staging.sweep(out) == 0  # nor is a link that is there swept
+    assert tree(outside) == before
 
 
 # FS-09

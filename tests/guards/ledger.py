@@ -75,9 +75,31 @@ GUARDS = [
     Guard(
         "FS-06",
         "batch/test_resume.py::test_nothing_is_written_through_a_link_out_of_the_folder",
+        "flow/inside.py",
+        "os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW",
+        "os.O_RDONLY | os.O_DIRECTORY",
+    ),
+    Guard(
+        "FS-06",
+        "flow/test_disk_faults.py::test_a_folder_that_becomes_a_link_under_way_leads_nowhere",
+        "flow/inside.py",
+        ", within=self._handle)",
+        ")",
+    ),
+    Guard(
+        "FS-06",
+        "flow/test_disk_faults.py::test_another_folder_in_the_place_of_the_pictures_is_told",
         "flow/publish.py",
-        "        if each.is_symlink():",
-        "        if False:",
+        "if self._used.setdefault(path, folder.identity) != folder.identity:",
+        "if False:",
+    ),
+    Guard(
+        "FS-06",
+        "flow/test_disk_faults.py::test_a_staging_folder_that_becomes_a_link_costs_nobody_a_file",
+        "flow/staging.py",
+        "    empty(stage, held, but=MARK)",
+        "    empty(stage, None, but=MARK)",
+        case="end",
     ),
     Guard(
         "FS-07",
