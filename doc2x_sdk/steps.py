@@ -10,6 +10,7 @@ from typing import Literal
 from doc2x_sdk.config import Settings
 from doc2x_sdk.errors import ConfigError, Doc2XError, FileError, PagesLimitExceeded
 from doc2x_sdk.flow import pipeline
+from doc2x_sdk.flow.callbacks import own_errors
 from doc2x_sdk.flow.download import download
 from doc2x_sdk.flow.export import export
 from doc2x_sdk.flow.kit import Kit, Reporter, Wish
@@ -158,6 +159,7 @@ class Steps:
         """
         return self._wait(ask_for(self._kit.service, picture=picture), uid, timeout, on_progress)
 
+    @own_errors
     def _wait(self, ask: Ask, uid: str, timeout: float | None, on_progress: ProgressCallback | None) -> ParseStatus:
         kit = self._kit
         report = Reporter(f"uid {known_uid(uid)}", on_progress)

@@ -34,6 +34,7 @@ from doc2x_sdk.errors import (
     QuotaExceeded,
     RateLimit,
 )
+from doc2x_sdk.flow.callbacks import CallbackRaised, call_back
 from doc2x_sdk.flow.kit import Kit, Stopped, Wish
 from doc2x_sdk.flow.pipeline import convert_source
 from doc2x_sdk.flow.source import open_source, printable
@@ -165,7 +166,7 @@ class Batch:
         if visit is not None and progress.stage == "parse":
             visit.answered()
         if self._on_progress is not None:
-            self._on_progress(progress)
+            call_back(self._on_progress, progress)
 
     def _hire(self) -> None:
         """Start as many workers as the account's slots can use: some parse while others export."""
@@ -335,5 +336,6 @@ class BatchRun:
 
 
 def unexpected(error: Exception, name: str) -> Doc2XError:
-    """Turn what should not have happened into an error of one document."""
+    """Turn what should not have happened, or what a callback raised, into an error of one document."""
+    error = error.error if isinstance(error, CallbackRaised) else error
     return Doc2XError(f"It failed on this machine: {type(error).__name__}: {error}", source=name)

@@ -13,6 +13,7 @@ from typing import Any, Literal
 from doc2x_sdk.clock import Clock
 from doc2x_sdk.config import Settings
 from doc2x_sdk.errors import BudgetExceeded, Doc2XError
+from doc2x_sdk.flow.callbacks import call_back
 from doc2x_sdk.flow.fetch import ExportSlots
 from doc2x_sdk.flow.source import Source
 from doc2x_sdk.flow.staging import sweep
@@ -294,4 +295,4 @@ class Reporter:
     def __call__(self, stage: Stage, done: int, total: int | None, format: str | None = None) -> None:  # noqa: A002 - the field's word
         """Report a step."""
         if self._callback is not None:
-            self._callback(Progress(stage, done, total, self._source, self.uid, format))
+            call_back(self._callback, Progress(stage, done, total, self._source, self.uid, format))

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from doc2x_sdk.errors import Doc2XError, InputChanged, OutcomeUnknown, ProtocolError
+from doc2x_sdk.flow.callbacks import CallbackRaised
 from doc2x_sdk.flow.kit import AnyReceipt, Kit, Stopped
 from doc2x_sdk.flow.polling import Forgiving
 from doc2x_sdk.flow.source import Source
@@ -47,6 +48,9 @@ def pay_once(
                 answer = asking.ask(lambda body=body: send(body))  # type: ignore[misc]
             except Doc2XError as error:
                 note_failure(error, receipt)
+                raise
+            except CallbackRaised:  # while the body was read: it was not sent to its end
+                receipt.unpaid()
                 raise
             except Stopped:
                 if body.tell() < len(body):

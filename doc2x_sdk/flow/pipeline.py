@@ -9,6 +9,7 @@ from typing import Protocol
 
 from doc2x_sdk.errors import Doc2XError, ExporterError, FileError, WaitTimeout
 from doc2x_sdk.flow.book import BookNatives, Part, check_formats, cut, joined, parts_of
+from doc2x_sdk.flow.callbacks import own_errors
 from doc2x_sdk.flow.derive import Exporters, announce, post_process
 from doc2x_sdk.flow.fetch import Fetcher, Report
 from doc2x_sdk.flow.kit import AnyReceipt, Kit, Reporter, Wish
@@ -52,6 +53,7 @@ def convert(
         return convert_source(source, settled(wish, source, kit), kit, on_progress=on_progress)
 
 
+@own_errors
 def convert_source(source: Source, wish: Wish, kit: Kit, *, on_progress: ProgressCallback | None = None) -> Document:
     """Convert one checked source. Raises as `convert`."""
     report = Reporter(source.name, on_progress)
@@ -68,6 +70,7 @@ def convert_source(source: Source, wish: Wish, kit: Kit, *, on_progress: Progres
         raise
 
 
+@own_errors
 def fetch(uid: str, wish: Wish, kit: Kit, *, on_progress: ProgressCallback | None = None) -> Document:
     """Export what was parsed earlier, once it is ready. Raises as `convert`."""
     with kit.claim_uid(uid) as receipt:
@@ -98,6 +101,7 @@ def fetch(uid: str, wish: Wish, kit: Kit, *, on_progress: ProgressCallback | Non
             raise
 
 
+@own_errors
 def translate(
     given: Input, wish: Wish, kit: Kit, *, name: str | None = None, on_progress: ProgressCallback | None = None
 ) -> Translation:

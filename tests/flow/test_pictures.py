@@ -18,6 +18,7 @@ from doc2x_sdk.errors import (
     TaskFailed,
     UnsafeArchive,
 )
+from doc2x_sdk.models import Progress
 from tests.flow.folders import tree
 from tests.support.clocks import StillClock
 from tests.support.scripted import Conversation, Request, Step, close, reply
@@ -133,6 +134,20 @@ def test_a_picture_whose_answer_is_lost_is_never_sent_again(step: Done, service:
                 client.convert(JPG, name="sign.jpg", to="md")
             told(caught.value, "sign.jpg", "page count")
     assert (service.count("image"), service.paid) == (1, 1)
+
+
+def test_a_callbacks_error_leaves_a_picture_unpaid_and_not_unknown(service: ScriptedService) -> None:
+    def fail(progress: Progress) -> None:
+        if progress.stage == "upload":
+            raise ConnectionResetError("the caller's own")
+
+    with service.client() as client:
+        with pytest.raises(ConnectionResetError, match="the caller's own"):
+            client.convert(JPG, name="sign.jpg", to="md", on_progress=fail)
+        assert [row.state for row in client.jobs()] == ["planned"]
+        client.convert(JPG, name="sign.jpg", to="md")
+    assert service.count("image") <= 2
+    assert service.paid == 1
 
 
 def test_a_full_service_is_asked_again_for_a_picture(service: ScriptedService, clock: StillClock) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import requests
 
 from doc2x_sdk.errors import (
     AuthError,
@@ -27,6 +28,14 @@ from tests.support.wire import KEY
 
 UID = "0192d745-5776-7261-abbd-000000000001"
 NOT_FOUND = failed("parse_status_not_found")
+OWN_ERRORS = [
+    OSError("the caller's own"),
+    TimeoutError("the caller's own"),
+    requests.ConnectionError("the caller's own"),
+    NetworkError("the caller's own", sent="all", advice=""),
+    RateLimit("the caller's own", advice=""),
+]
+"""What a callback may raise that looks like a failure of the network or of the service."""
 
 
 def sha256(content: bytes) -> str:
@@ -524,6 +533,51 @@ def test_a_client_is_not_kept_by_a_reader_of_the_progress(service: ScriptedServi
         client.convert(big_paper, on_progress=stop)
     assert service.paid == 0
     assert threading.active_count() < 20
+
+
+@pytest.mark.faults("UP-08")
+@pytest.mark.parametrize("stage", ["upload", "parse", "export", "download"])
+@pytest.mark.parametrize("error", OWN_ERRORS, ids=lambda error: type(error).__name__)
+def test_a_callbacks_error_is_its_own_and_never_a_reason_to_send_again(
+    error: Exception, stage: str, service: ScriptedService, out: Path
+) -> None:
+    paper = make_pdf(size=3_000_000)
+
+    def fail(progress: Progress) -> None:
+        if progress.stage == stage:
+            raise error
+
+    with service.client() as client:
+        with pytest.raises(type(error)) as caught:
+            client.convert(paper, name="paper.pdf", to="md", out=out, on_progress=fail)
+        assert caught.value is error
+        assert getattr(error, "uid", None) is getattr(error, "source", None) is None  # nothing of ours is put into it
+        assert service.count("preupload") == 1
+        client.convert(paper, name="paper.pdf", to="md", out=out)
+    sent = 2 if stage == "upload" else 1  # what breaks off in the first block may not be heard of at all
+    assert (service.paid, service.count("preupload")) == (1, sent)
+    assert service.count("put") <= sent
+
+
+@pytest.mark.parametrize("error", OWN_ERRORS, ids=lambda error: type(error).__name__)
+def test_a_callbacks_error_in_a_batch_is_that_of_one_document(
+    error: Exception, service: ScriptedService, tmp_path: Path, out: Path
+) -> None:
+    papers = [tmp_path / f"paper{number}.pdf" for number in range(3)]
+    for path in papers:
+        path.write_bytes(make_pdf(mark=path.name))
+
+    def fail(progress: Progress) -> None:
+        if progress.stage == "parse" and "paper1" in progress.source:
+            raise error
+
+    with service.client() as client:
+        done = {
+            Path(each.source).name: each for each in client.convert_many(papers, to="md", out=out, on_progress=fail)
+        }
+        assert service.count("put") == service.paid == 3
+    assert [done[f"paper{number}.pdf"].error for number in (0, 2)] == [None, None]
+    told(done["paper1.pdf"].error, "on this machine", type(error).__name__, "the caller's own")
 
 
 def test_private_copies_of_open_files_are_removed(

@@ -22,6 +22,14 @@ UPLOADS = [
         "",
     ),
     Guard(
+        "UP-08",
+        UPLOAD + "test_a_callbacks_error_is_its_own_and_never_a_reason_to_send_again",
+        "flow/callbacks.py",
+        "        raise CallbackRaised(error) from error",
+        "        raise",
+        case="RateLimit-parse",
+    ),
+    Guard(
         "UP-01",
         UPLOAD + "test_a_refused_key_in_the_status_is_no_reason_for_a_second_upload",
         "flow/upload.py",
