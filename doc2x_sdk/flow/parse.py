@@ -115,6 +115,7 @@ class Parsing:
         self._receipt = receipt
         self._deadline = kit.clock.deadline(kit.settings.parse_timeout)
         self._budgeted = False
+        self._working = False
 
     def resume(self, wish: Wish) -> ParseStatus | None:
         """Go on with what the receipt says; None where there is nothing that was paid and can still be used."""
@@ -196,6 +197,7 @@ class Parsing:
                 clock=kit.clock,
                 on_uid=self._note,
                 on_progress=self._sent,
+                on_working=self._seen_at_work,
                 on_limit=self._receipt.limit_met,
             )
         except NetworkError as error:
@@ -210,6 +212,11 @@ class Parsing:
         self._kit.check_begin()
         self._receipt.uploading(uid)
         self._report.uid = uid
+        self._working = False
+
+    def _seen_at_work(self) -> None:
+        self._working = True
+        self._receipt.working()
 
     def _sent(self, done: int) -> None:
         self._kit.check_stop()
@@ -220,12 +227,19 @@ class Parsing:
         way, row = self._presigned, self._receipt.row
         at_once = row is not None and row.state != "uploading" and self._is_old(row)
         within = 0.0 if at_once or self._kit.account == LOCAL else ARRIVES_WITHIN
-        return way is None or is_stored(way, uid, settings=self._kit.settings, clock=self._kit.clock, within=within)
+        return way is None or is_stored(
+            way,
+            uid,
+            settings=self._kit.settings,
+            clock=self._kit.clock,
+            within=within,
+            on_working=self._seen_at_work,
+        )
 
     def _wait(self, uid: str, *, first: bool, fresh: bool) -> ParseStatus | None:
         """Wait for a uid; None where the service does not know it or never began with it, so that nothing is paid."""
         kit, source, receipt = self._kit, self._source, self._receipt
-        working = receipt.row is not None and receipt.row.working
+        working = self._working or (receipt.row is not None and receipt.row.working)
         try:
             return wait(
                 self._ask,
@@ -238,7 +252,7 @@ class Parsing:
                 fresh=fresh,
                 working=working,
                 early=fresh and kit.in_batch and receipt.is_growing(),
-                on_working=receipt.working,
+                on_working=self._seen_at_work,
                 on_progress=lambda percent: self._report("parse", percent, 100),
                 on_limit=receipt.limit_met,
             )

@@ -108,6 +108,7 @@ def upload(
     clock: Clock,
     on_uid: Callable[[str], None] | None = None,
     on_progress: Callable[[int], None] | None = None,
+    on_working: Callable[[], None] | None = None,
     on_limit: Callable[[str | None], None] | None = None,
 ) -> str:
     """Send a PDF and return its uid, once the service has the bytes.
@@ -120,6 +121,7 @@ def upload(
         clock: time and chance.
         on_uid: called with each uid before its bytes are sent: the moment to write it down.
         on_progress: called with the bytes handed over so far.
+        on_working: called when a look after a lost answer sees the service at work on it.
         on_limit: called with the code, where there is one, when the service is too full to give a uid.
 
     Raises:
@@ -134,7 +136,7 @@ def upload(
             on_uid(slot.uid)
         try:
             with SourceBody(source, on_progress) as body:
-                send(service, slot, body, settings=settings, clock=clock)
+                send(service, slot, body, settings=settings, clock=clock, on_working=on_working)
         except Doc2XError as error:
             refused = error.status == 403 and not isinstance(error, AuthError)  # the store, not the API
             if not refused or attempt == NEW_LINKS:
@@ -165,7 +167,15 @@ def reserve(
         asking.pause_after_failure()
 
 
-def send(service: Presigned, slot: UploadSlot, body: SourceBody, *, settings: Settings, clock: Clock) -> None:
+def send(
+    service: Presigned,
+    slot: UploadSlot,
+    body: SourceBody,
+    *,
+    settings: Settings,
+    clock: Clock,
+    on_working: Callable[[], None] | None = None,
+) -> None:
     """Send the bytes; when the answer is lost, ask the status, and send once more only if there is no file."""
     for last in (False, True):
         try:
@@ -175,7 +185,7 @@ def send(service: Presigned, slot: UploadSlot, body: SourceBody, *, settings: Se
                 raise
             body.check_unchanged()
             log.info("uid %s: the upload's answer was lost; asking the status", slot.uid)
-            if is_stored(service, slot.uid, settings=settings, clock=clock):
+            if is_stored(service, slot.uid, settings=settings, clock=clock, on_working=on_working):
                 return
             if last:
                 raise
@@ -185,10 +195,19 @@ def send(service: Presigned, slot: UploadSlot, body: SourceBody, *, settings: Se
             return
 
 
-def is_stored(service: Presigned, uid: str, *, settings: Settings, clock: Clock, within: float = STORED_WITHIN) -> bool:
+def is_stored(
+    service: Presigned,
+    uid: str,
+    *,
+    settings: Settings,
+    clock: Clock,
+    within: float = STORED_WITHIN,
+    on_working: Callable[[], None] | None = None,
+) -> bool:
     """Tell whether the service has the bytes of a uid.
 
-    Any word about the parse says yes; "not found" for `within` seconds says no. Raises `NetworkError`, whose `sent` is
+    Any word about the parse says yes, and `on_working` is called when that word is that it has begun; "not found" for
+    `within` seconds says no. Raises `NetworkError`, whose `sent` is
     "all", when nothing is said for `patience` seconds: nothing is sent twice on a guess.
     """
     said: Doc2XError | None = None
@@ -196,7 +215,7 @@ def is_stored(service: Presigned, uid: str, *, settings: Settings, clock: Clock,
     pace = GrowingPace(clock, first=0.5)
     while not silent_for.passed():
         try:
-            service.status(uid)
+            status = service.status(uid)
         except AuthError:
             raise
         except (NetworkError, ProtocolError) as error:
@@ -210,6 +229,8 @@ def is_stored(service: Presigned, uid: str, *, settings: Settings, clock: Clock,
             elif error.code is not None:
                 return True
         else:
+            if on_working is not None and (status.done or status.state == "processing"):
+                on_working()
             return True
         clock.sleep(pace.pause())
     told = said.message if said is not None else "it is being asked for too often"

@@ -522,6 +522,36 @@ def test_a_uid_that_is_never_admitted_is_replaced_and_one_at_work_is_not(service
     assert (second.uid, service.count("preupload")) == (service.uids[2], 3)
 
 
+@pytest.mark.faults("UP-01", "AP-06")
+@pytest.mark.parametrize("kept", [True, False], ids=["with a ledger", "without"])
+def test_what_the_uploads_own_look_saw_at_work_is_not_uploaded_again(
+    kept: bool, service: ScriptedService, paper: Path, tmp_path: Path
+) -> None:
+    """Limits then are throttled answers: taken for "never begun" they would lead to a second paid upload."""
+    (tmp_path / "no-folder").touch()
+    ledger = str(tmp_path / "state" / "ledger" if kept else tmp_path / "no-folder" / "ledger")
+    service.on("put", Done(close()))
+    service.on("status", processing(5), *[failed("parse_concurrency_limit")] * 12)
+    with service.client(patience=20, ledger=ledger) as client:
+        assert client.convert(paper).uid == UID
+    assert (service.count("preupload"), service.count("put"), service.paid) == (1, 1, 1)
+
+
+@pytest.mark.faults("UP-01", "AP-06")
+def test_what_a_later_run_sees_at_work_first_is_not_uploaded_again(service: ScriptedService, paper: Path) -> None:
+    service.on("put", Done(close()))
+    service.on("status", *[close()] * 40)
+    with service.client(patience=5, retries=0) as client:
+        with pytest.raises(NetworkError):
+            client.convert(paper)
+        assert [row.state for row in client.jobs()] == ["uploading"]
+    service._script.clear()
+    service.on("status", processing(5), *[failed("parse_concurrency_limit")] * 12)
+    with service.client(patience=20) as client:
+        assert client.convert(paper).uid == UID
+    assert (service.count("preupload"), service.paid) == (1, 1)
+
+
 def test_a_client_is_not_kept_by_a_reader_of_the_progress(service: ScriptedService, big_paper: Path) -> None:
     """What the caller's own callback raises comes out as it is, and the upload is not taken for whole."""
 

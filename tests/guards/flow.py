@@ -18,7 +18,8 @@ UPLOADS = [
         "UP-01",
         UPLOAD + "test_a_lost_answer_to_the_upload_is_settled_by_the_status",
         "flow/upload.py",
-        "            if is_stored(service, slot.uid, settings=settings, clock=clock):\n                return\n",
+        "            if is_stored(service, slot.uid, settings=settings, clock=clock, on_working=on_working):\n"
+        "                return\n",
         "",
     ),
     Guard(
@@ -28,6 +29,13 @@ UPLOADS = [
         "        raise CallbackRaised(error) from error",
         "        raise",
         case="RateLimit-parse",
+    ),
+    Guard(
+        "UP-01",
+        UPLOAD + "test_what_the_uploads_own_look_saw_at_work_is_not_uploaded_again",
+        "flow/upload.py",
+        "                on_working()\n",
+        "                pass\n",
     ),
     Guard(
         "UP-01",
