@@ -20,6 +20,7 @@ from doc2x_sdk.flow.fetch import ExportSlots
 from doc2x_sdk.flow.kit import Budget, Kit, Wish
 from doc2x_sdk.flow.source import Input
 from doc2x_sdk.formats.registry import Formats
+from doc2x_sdk.ledger.archive import Archive, archive_of
 from doc2x_sdk.ledger.ledger import Ledger
 from doc2x_sdk.ledger.rows import ParseRow, read_jobs
 from doc2x_sdk.models import (
@@ -32,6 +33,7 @@ from doc2x_sdk.service.generations import open_service
 from doc2x_sdk.service.readers import known_uid
 from doc2x_sdk.service.session import no_key
 from doc2x_sdk.steps import Model, Steps, parse_options
+from doc2x_sdk.version import __version__
 
 if TYPE_CHECKING:
     from doc2x_sdk.local.child import LocalProcess
@@ -41,6 +43,8 @@ __all__ = ["Doc2X"]
 log = logging.getLogger("doc2x_sdk")
 
 To = str | Iterable[str]
+OF_THIS_MACHINE = ("DOC2X_LEDGER", "DOC2X_ARCHIVE", "DOC2X_ARCHIVE_DAYS", "DOC2X_ARCHIVE_SIZE")
+"""Variables that are not about an account, so that they count for `Doc2X.local` too."""
 
 
 class Doc2X(Steps):
@@ -73,6 +77,7 @@ class Doc2X(Steps):
     ) -> None:
         loaded = config.load(apikey=apikey, environ=environ, api=api, **settings)
         self._child: LocalProcess | None = None
+        self._engine = ""
         self._open(api, loaded, clock or Clock(), formats or Formats.installed(environ), environ)
 
     def _open(
@@ -99,6 +104,7 @@ class Doc2X(Steps):
             self._open_ledger(clock),
             account,
         )
+        self._kit = replace(self._kit, archive=self._open_archive(clock))
 
     def _open_ledger(self, clock: Clock) -> Ledger | None:
         """Open the ledger; without a usable one single documents go on, with a warning, and batches refuse."""
@@ -107,6 +113,22 @@ class Doc2X(Steps):
         except LedgerError as error:
             log.warning("receipts are not kept: %s", error)
             self._ledger_fault = error
+            return None
+
+    def _open_archive(self, clock: Clock) -> Archive | None:
+        """Open the archive where it is wanted; it is beside the ledger, and not used without one.
+
+        What the engine of this machine makes is never found for a service, nor that of one service for another.
+        """
+        settings, ledger = self.settings, self._kit.ledger
+        if not settings.archive or ledger is None:
+            return None
+        service = self._engine or self._kit.service.transport.base_url
+        days, size = settings.archive_days, settings.archive_size
+        try:
+            return Archive(archive_of(ledger.path), service=service, days=days, size=size, clock=clock)
+        except LedgerError as error:
+            log.warning("the archive is not used: %s", error)
             return None
 
     @classmethod
@@ -136,17 +158,18 @@ class Doc2X(Steps):
         from doc2x_sdk.local import child  # noqa: PLC0415 - an extra, and only here
         from doc2x_sdk.local.settings import ServerSettings  # noqa: PLC0415
 
-        process = child.start(ServerSettings(**(server or {})))
+        told = ServerSettings(**(server or {}))
+        process = child.start(told)
         try:
             # The variables of an account must not lead here; those of proxies and CAs stay.
             environ = {name: value for name, value in os.environ.items() if not name.startswith("DOC2X_")}
             environ["DOC2X_CONFIG"] = os.devnull
-            if os.environ.get("DOC2X_LEDGER"):
-                environ["DOC2X_LEDGER"] = os.environ["DOC2X_LEDGER"]
+            environ |= {name: os.environ[name] for name in OF_THIS_MACHINE if name in os.environ}
             settings = {"base_url": process.url, "v1_base_url": process.url, **settings}
             loaded = config.load(apikey=process.key, environ=environ, api=api, **settings)
             client = cls.__new__(cls)
             client._child = process
+            client._engine = f"local {__version__} {told.chunk_pages}"
             client._open(api, loaded, clock or Clock(), formats or Formats.installed(), environ)
         except BaseException:
             process.close()
@@ -207,7 +230,8 @@ class Doc2X(Steps):
         """Convert a PDF or a picture and return its pages and files.
 
         What was paid before is not paid again: the same bytes with the same parse options go on with their uid as long
-        as the service keeps it, under whatever name they come.
+        as the service keeps it, under whatever name they come. With the setting `archive`, what is wanted is taken from
+        the archive where all of it is there, see `Document.archived`.
 
         Args:
             source: a path, bytes, or a file open in binary mode.
@@ -223,7 +247,7 @@ class Doc2X(Steps):
             merge_tables: join tables that run over pages.
             options: format -> the options of its exporter, or post-processor -> its options; see `doc2x formats NAME`.
             pages: the only pages to be parsed and paid for, such as "1-10,15" or "20-"; they keep their numbers.
-            force: pay for the parse again, on purpose.
+            force: pay for the parse again, on purpose, also where the archive has it.
             retry_unknown: pay again where nobody can tell whether an earlier attempt was paid.
             max_pages: pay for no more pages than these.
             on_progress: called with a `Progress` at each step, in this thread.
@@ -331,6 +355,9 @@ class Doc2X(Steps):
         overwrite: bool = False,
         model: Model | None = None,
         parse: ParseOptions | None = None,
+        formula: Literal["normal", "dollar"] = "normal",
+        formula_level: Literal[0, 1, 2] | None = None,
+        merge_tables: bool | None = None,
         pages: str | None = None,
         force: bool = False,
         retry_unknown: bool = False,
@@ -347,6 +374,7 @@ class Doc2X(Steps):
         wish = Wish(
             self.formats.plan(to),
             parse_options(model, parse),
+            ExportOptions(formula, formula_level, merge_tables),
             out=None if out is None else Path(out),
             name=result_name,
             overwrite=overwrite,

@@ -27,6 +27,7 @@ __all__ = [
     "Configuration",
     "Generation",
     "Settings",
+    "bytes_of",
     "config_path",
     "is_loopback",
     "key_path",
@@ -40,6 +41,9 @@ Generation = Literal["v1", "v2"]
 KEY_VARIABLES = ("DOC2X_APIKEY", "DOC2X_API_KEY")
 STORAGE_HOSTS = (".aliyuncs.com", ".amazonaws.com.cn", ".noedgeai.com")
 MEGABYTE = 1024 * 1024
+WHOLE = frozenset({"retries", "connections", "archive_days", "archive_size"})
+SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(?:i?B)?", re.IGNORECASE)
+WORDS = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
 V1_LIMITS = {"max_pdf_bytes": 100 * MEGABYTE, "max_image_bytes": 10 * MEGABYTE}
 """Where v1 takes other sizes than the defaults below, which are v2's (Doc2X API v1, upload)."""
 
@@ -71,6 +75,9 @@ class Settings:
     outage: float = setting(600.0, "how long a batch waits for a service that gives no answer")
     ledger: str | None = setting(None, "file of the receipts; by default in the user's state folder")
     account: str | None = setting(None, "name of the account in the ledger; by default a fingerprint of the key")
+    archive: bool = setting(False, "keep results in files beside the ledger, and serve them from there")
+    archive_days: int = setting(30, "days after its last use that a result stays in the archive")
+    archive_size: int = setting(5120 * MEGABYTE, "most bytes of the archive, such as 500MB; the oldest make room")
     storage_hosts: tuple[str, ...] = setting(STORAGE_HOSTS, "hosts (or .suffixes) that uploads and downloads may go to")
     max_answer_bytes: int = setting(128 * MEGABYTE, "largest JSON answer")
     max_download_bytes: int = setting(2048 * MEGABYTE, "largest result file")
@@ -86,7 +93,7 @@ class Settings:
             if isinstance(value, float) and not 0 < value < float("inf"):
                 msg = f"{each.name} must be a number of seconds above 0"
                 raise ConfigError(msg)
-            if isinstance(value, int) and value < (0 if each.name == "retries" else 1):
+            if isinstance(value, int) and not isinstance(value, bool) and value < (0 if each.name == "retries" else 1):
                 msg = f"{each.name} must not be below {0 if each.name == 'retries' else 1}"
                 raise ConfigError(msg)
 
@@ -297,7 +304,11 @@ def coerce(name: str, value: Any, origin: str) -> Any:
         return str(value).rstrip("/")
     if name in {"ledger", "account"}:
         return str(value)
-    kind: type[int] | type[float] = int if name in {"retries", "connections"} or name.startswith("max_") else float
+    if name == "archive":
+        return truth(value, origin)
+    if name == "archive_size" and isinstance(value, str):
+        value = bytes_of(value) or value
+    kind: type[int] | type[float] = int if name in WHOLE or name.startswith("max_") else float
     word = "whole number" if kind is int else "number"
     with suppress(TypeError, ValueError, OverflowError):
         number = kind(value)
@@ -305,6 +316,20 @@ def coerce(name: str, value: Any, origin: str) -> Any:
             return number
     msg = f"{name} must be a {word}, but {origin} gives {value!r}"
     raise ConfigError(msg)
+
+
+def truth(value: Any, origin: str) -> bool:
+    """Read the setting `archive`: true, yes, on, 1 and their opposites."""
+    found = value if isinstance(value, bool) else WORDS.get(str(value).strip().lower())
+    if found is None:
+        raise ConfigError(f"archive must be true or false, but {origin} gives {value!r}")
+    return found
+
+
+def bytes_of(text: str) -> int | None:
+    """Read a size such as 500MB, 1.5 GiB or 1000000 (bytes), in units of 1024; None for what is none."""
+    found = SIZE.fullmatch(text.strip())
+    return None if found is None else int(float(found[1]) * 1024 ** " KMGT".index(found[2].upper() or " "))
 
 
 def find_key(apikey: str | None, environ: Mapping[str, str]) -> APIKey | None:

@@ -322,13 +322,15 @@ class Document:
 
     Attributes:
         source: the input's name.
-        uid: the service's id of the parse, good for 24 hours; None when all that was asked for was there already.
+        uid: the service's id of the parse, good for 24 hours after it (see `archived`); None when all that was asked
+            for was there already.
         pages: the parse result, in order; empty when nothing was parsed.
         files: format to its file, also where it was left as it was; empty with `out=None`.
         contents: relative name to bytes, pictures included; filled with `out=None` only.
         skipped: formats whose file was there already and was left as it was (`overwrite` was not given).
         warnings: what is odd in the result, such as a picture that the Markdown names and the archive lacks.
         failures: format to the error of a derived format whose exporter failed; native formats raise.
+        archived: whether the parse and its formats came from the archive, so that nothing was asked of the service.
     """
 
     source: str
@@ -339,6 +341,7 @@ class Document:
     skipped: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     failures: Mapping[str, Exception] = field(default_factory=dict)
+    archived: bool = False
 
     @property
     def markdown(self) -> str:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
 from doc2x_sdk.batch.names import Names
 from doc2x_sdk.errors import Doc2XError, FileError, InputChanged, PagesLimitExceeded
 from doc2x_sdk.flow.book import parts_of
+from doc2x_sdk.flow.kept import Kept
 from doc2x_sdk.flow.kit import Kit, Wish
-from doc2x_sdk.flow.pipeline import what_is_there
+from doc2x_sdk.flow.parses import wanted_of
+from doc2x_sdk.flow.pipeline import todo_of, what_is_there
 from doc2x_sdk.flow.source import Source, open_source, printable
 from doc2x_sdk.ledger.rows import ParseKey, ParseRow
 
@@ -23,6 +25,7 @@ VERDICTS = {
     "new": "has to be paid for",
     "begun": "was begun; paid for unless the service says that it has it",
     "paid": "paid earlier; only exports, which cost nothing",
+    "archived": "all that is wanted is in the archive; nothing is asked of the service",
     "done": "all results are there",
     "duplicate": "the same document as an earlier input",
     "unknown": "may have been paid; left alone without retry_unknown",
@@ -118,7 +121,7 @@ class Quote:
     def _of_source(self, source: Source, template: str) -> Quoted:
         """Return the verdict on an input that can be used."""
         wish, kit, name = self._wish, self._kit, source.name
-        named = Wish(wish.plan, wish.parse, wish.export, wish.out, self._names.settle(template, source), wish.overwrite)
+        named = replace(wish, name=self._names.settle(template, source))
         mark = bytes.fromhex(source.sha256)[:16]
         is_again = mark in self._seen
         self._seen.add(mark)
@@ -129,9 +132,12 @@ class Quote:
             return Quoted(name, "changed", source.pages, error=error)
         if is_again and not wish.force:
             return Quoted(name, "duplicate", source.pages)
-        verdicts = [(self._of_parse(key), pages) for key, pages in self._parses(source)]
+        parses = list(self._parses(source))
+        todo = todo_of(source, named, kit)
+        verdicts = [(self._of_parse(key, todo, len(parses)), pages) for key, pages in parses]
         to_pay = sum(pages for verdict, pages in verdicts if verdict in ("new", "begun"))
-        worst = next((each for each in ("unknown", "failed", "new", "begun") if (each in dict(verdicts))), "paid")
+        order = ("unknown", "failed", "new", "begun", "paid")
+        worst = next((each for each in order if each in dict(verdicts)), "archived")
         return Quoted(name, worst, source.pages, 0 if worst in ("unknown", "failed") else to_pay)
 
     def _parses(self, source: Source) -> Iterator[tuple[ParseKey, int]]:
@@ -144,9 +150,12 @@ class Quote:
         if not parts:
             yield kit.key_of(source.sha256, wish.parse, sent_as=goes_as), source.pages
 
-    def _of_parse(self, key: ParseKey) -> str:
-        """Return the verdict on one parse by its receipt."""
+    def _of_parse(self, key: ParseKey, todo: Sequence[str], parts: int) -> str:
+        """Return the verdict on one parse by the archive and its receipt."""
         ledger, wish = self._kit.ledger, self._wish
+        wanted = wanted_of(self._kit, wish, todo, is_picture='"as": "picture"' in key.options, parts=parts)
+        if not wish.force and Kept(self._kit, key, []).holds(wanted):
+            return "archived"
         row = None if ledger is None else ledger.find(key)
         if row is None or wish.force:
             return "new"

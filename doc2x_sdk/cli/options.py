@@ -12,6 +12,7 @@ from doc2x_sdk.cli.help import option
 __all__ = [
     "SERVICE",
     "api_option",
+    "archive_option",
     "export_options",
     "given_options",
     "json_option",
@@ -171,6 +172,13 @@ ledger_option = option(
     metavar="FILE",
     section=SERVICE,
     help="File of the receipts; DOC2X_LEDGER sets it for all commands. One file a user unless given.",
+)
+archive_option = option(
+    "--archive/--no-archive",
+    default=None,
+    section=SERVICE,
+    help="Keep results in files beside the receipts, and take from there what was kept: then nothing is sent or paid. "
+    "They are your documents' contents; `doc2x jobs prune` removes them. DOC2X_ARCHIVE=1 sets it for all commands.",
 )
 
 

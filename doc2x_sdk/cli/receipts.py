@@ -8,7 +8,7 @@ from pathlib import Path
 from doc2x_sdk.cli.terminal import printable
 from doc2x_sdk.ledger.rows import ParseRow
 
-__all__ = ["brief", "facts", "next_step", "results"]
+__all__ = ["brief", "bytes_text", "facts", "next_step", "results"]
 
 PAID = frozenset({"uploading", "submitted", "parsed"})
 STEPS = {
@@ -31,6 +31,12 @@ def ago(moment: float | None) -> str:
 def clock_time(moment: float | None) -> str:
     """Return a moment in local time; empty for never."""
     return "" if moment is None else time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(moment))
+
+
+def bytes_text(count: int) -> str:
+    """Return a number of bytes in the unit that suits it."""
+    units = ("TB", 1024**4), ("GB", 1024**3), ("MB", 1024**2), ("KB", 1024)
+    return next((f"{count / size:.1f} {unit}" for unit, size in units if count >= size), f"{count} bytes")
 
 
 def brief(row: ParseRow) -> tuple[str, ...]:
@@ -74,6 +80,8 @@ def results(row: ParseRow) -> list[tuple[str, str, str]]:
 
 def next_step(row: ParseRow) -> str:
     """Return what can be done about a document."""
+    if row.state == "planned" and row.results and all(result.state == "done" for result in row.results):
+        return "All results are there; nothing was paid for them."
     if row.state not in PAID:
         return STEPS[row.state]
     if (row.expires_at() or 0.0) < time.time():

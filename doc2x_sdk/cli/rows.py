@@ -60,6 +60,11 @@ class Row:
         return self.document is not None and bool(self.document.files) and self.pages is None
 
     @property
+    def was_archived(self) -> bool:
+        """Whether it came from the archive, so that nothing was asked of the service."""
+        return self.document is not None and self.document.archived
+
+    @property
     def exit(self) -> int:
         """The exit code that the document has by itself."""
         if isinstance(self.error, NotDone):
@@ -86,7 +91,7 @@ class Row:
     def told(self, *, quiet: bool, of_many: bool = False) -> None:
         """Write what the user should know to stderr: what failed and, unless `quiet`, what is odd.
 
-        `of_many` leaves out what the summary of a batch says in one line: that results were there.
+        `of_many` leaves out what the summary of a batch says in one line: that results were there, or in the archive.
         """
         if self.error is not None and not isinstance(self.error, NotDone):
             guard.complain(str(self.error.about(source=self.source)), self.error.advice)
@@ -97,6 +102,8 @@ class Row:
             guard.complain(f"{name}: {failure}", advice)
         if quiet:
             return
+        if self.was_archived and not of_many:
+            terminal.say(f"{self.source}: taken from the archive, nothing was sent (--force sends it)")
         for warning in self.document.warnings:
             terminal.warn(f"{self.source}: {warning}")
         if self.left and not (of_many and self.was_there):
@@ -112,6 +119,7 @@ class Row:
             "pages": self.pages,
             "files": {name: str(path) for name, path in document.files.items()} if document else {},
             "skipped": list(document.skipped) if document else [],
+            "archived": self.was_archived,
             "warnings": list(document.warnings) if document else [],
             "failures": {name: error_json(each) for name, each in document.failures.items()} if document else {},
             "error": None if self.error is None else error_json(self.error) | {"exit": self.exit},

@@ -151,7 +151,14 @@ class Run:
         return f"{total} documents: {', '.join(parts)}{pages}."
 
 
-STATES = {"done": "done", "there": "there already", "failed": "failed", "flying": "in flight", "left": "not done"}
+STATES = {
+    "done": "done",
+    "archived": "from the archive",
+    "there": "there already",
+    "failed": "failed",
+    "flying": "in flight",
+    "left": "not done",
+}
 """What became of a document -> the word of the summary."""
 
 
@@ -159,7 +166,9 @@ def state_of(row: Row) -> str:
     """Return which of `STATES` a row is."""
     if isinstance(row.error, NotDone):
         return "flying" if isinstance(row.error, Interrupted) else "left"
-    return "failed" if row.exit else "there" if row.was_there else "done"
+    if row.exit or row.was_there:
+        return "failed" if row.exit else "there"
+    return "archived" if row.was_archived else "done"
 
 
 def fetch_line(uid: str, to: Sequence[str], out: str | None, api: str = "v2") -> str:

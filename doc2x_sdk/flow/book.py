@@ -17,7 +17,7 @@ from doc2x_sdk import pandoc
 from doc2x_sdk.config import Settings
 from doc2x_sdk.errors import ConfigError, FileError
 from doc2x_sdk.flow.disk import writing
-from doc2x_sdk.flow.fetch import Fetcher, Report
+from doc2x_sdk.flow.fetch import Natives, Report
 from doc2x_sdk.flow.publish import rewrite
 from doc2x_sdk.flow.source import Source, checked, pdfium_lock
 from doc2x_sdk.models import Bundle, ExportOptions, ParseStatus
@@ -140,7 +140,7 @@ def joined(parts: Sequence[Part], statuses: Sequence[ParseStatus]) -> ParseStatu
 class BookNatives:
     """Fetches a native format of each part and joins them. Offers `fetch` as `Fetcher` does."""
 
-    def __init__(self, fetchers: Sequence[Fetcher]) -> None:
+    def __init__(self, fetchers: Sequence[Natives]) -> None:
         self._fetchers = fetchers
 
     def fetch(self, to: str, options: ExportOptions, stage: Path, on_progress: Report | None = None) -> Bundle:

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Protocol
 
 from doc2x_sdk.clock import Clock
 from doc2x_sdk.config import Settings
@@ -18,7 +19,7 @@ from doc2x_sdk.flow.unpack import check_whole, main_file, opened, unpack
 from doc2x_sdk.models import NATIVE_FORMATS, Bundle, ExportLink, ExportOptions, ParseStatus, SignedURL
 from doc2x_sdk.service.contract import Service
 
-__all__ = ["ExportSlots", "Fetcher"]
+__all__ = ["ExportSlots", "Fetcher", "Natives", "open_archive"]
 
 log = logging.getLogger("doc2x_sdk")
 
@@ -27,6 +28,14 @@ SUFFIX = {"md": ".md", "md_dollar": ".md", "tex": ".tex", "docx": ".docx"}
 WORD_MAIN = "word/document.xml"
 
 Report = Callable[[int, int | None], None]
+Keep = Callable[[str, ExportOptions, str, Path], None]
+
+
+class Natives(Protocol):
+    """Where the native formats of one parsed document come from: exports, a picture's archive, a book's parts."""
+
+    def fetch(self, to: str, options: ExportOptions, stage: Path, on_progress: Report | None = None) -> Bundle:
+        """Return a format's bundle in a folder of its own below `stage`."""
 
 
 class ExportSlots:
@@ -55,7 +64,10 @@ class ExportSlots:
 
 
 class Fetcher:
-    """Fetches the native formats of one parsed document, one after another."""
+    """Fetches the native formats of one parsed document, one after another.
+
+    `keep` is called with each that is whole, as it was downloaded: format, options, uid and file.
+    """
 
     def __init__(
         self,
@@ -68,6 +80,7 @@ class Fetcher:
         clock: Clock,
         slots: ExportSlots,
         first_look: float,
+        keep: Keep | None = None,
     ) -> None:
         self._service = service
         self._status = status
@@ -77,7 +90,13 @@ class Fetcher:
         self._clock = clock
         self._slots = slots
         self._first_look = first_look
+        self._keep = keep
         self._stale: SignedURL | None = None
+
+    @property
+    def uid(self) -> str:
+        """The uid of the parse."""
+        return self._status.uid
 
     def fetch(self, to: str, options: ExportOptions, stage: Path, on_progress: Report | None = None) -> Bundle:
         """Return the format's bundle, unpacked in a folder of its own below `stage`.
@@ -92,10 +111,11 @@ class Fetcher:
                 self._download(link, archive, on_progress)
                 folder.mkdir()
                 main = open_archive(archive, folder, to, self._status.uid)
-                if not self._service.shares_slot:
-                    return self.bundle(to, folder, main)
-                self._stale = link.url
-                if main.stem not in NATIVE_FORMATS or main.stem == to:
+                if self._service.shares_slot:
+                    self._stale = link.url
+                if not self._service.shares_slot or main.stem not in NATIVE_FORMATS or main.stem == to:
+                    if self._keep is not None:
+                        self._keep(to, options, self.uid, main if to == "docx" else archive)
                     return self.bundle(to, folder, main)
                 log.debug("uid %s: the slot still held the export before; asking again", self._status.uid)
                 shutil.rmtree(folder)

@@ -19,6 +19,7 @@ from doc2x_sdk.flow.source import Source
 from doc2x_sdk.flow.staging import sweep
 from doc2x_sdk.flow.wait import FAST, poll_floor
 from doc2x_sdk.formats.registry import Formats, Plan
+from doc2x_sdk.ledger.archive import Archive
 from doc2x_sdk.ledger.ledger import Ledger, Receipt
 from doc2x_sdk.ledger.rows import ParseKey, ResultRow
 from doc2x_sdk.models import ExportOptions, ParseOptions, Progress, ProgressCallback
@@ -132,6 +133,9 @@ class NoReceipt:
     def parsed(self, pages: int) -> None:
         """Do nothing."""
 
+    def archived(self, uid: str, pages: int) -> None:
+        """Do nothing."""
+
     def failed(self, error: Doc2XError) -> None:
         """Do nothing."""
 
@@ -172,6 +176,7 @@ class Kit:
     budget: Budget = field(default_factory=Budget)
     in_batch: bool = False
     swept: set[Path] = field(default_factory=set, repr=False)
+    archive: Archive | None = None
 
     @property
     def floor(self) -> float:
@@ -216,12 +221,18 @@ class Kit:
         if self.ledger is None:
             yield NoReceipt()
             return
-        sent_as = "picture" if source.is_picture else "pdf" if identity and not pages else None
-        key = self.key_of(identity or source.sha256, options, sent_as=sent_as, pages=pages)
+        key = self.key_of_source(source, options, identity=identity, pages=pages)
         with self.ledger.claim(
             key, source=where_of(source), size=source.size, pages=source.pages, check=self.check_stop
         ) as receipt:
             yield receipt
+
+    def key_of_source(
+        self, source: Source, options: ParseOptions, *, identity: str | None = None, pages: str | None = None
+    ) -> ParseKey:
+        """Return the identity of a source's parse; the arguments are those of `claim`."""
+        sent_as = "picture" if source.is_picture else "pdf" if identity and not pages else None
+        return self.key_of(identity or source.sha256, options, sent_as=sent_as, pages=pages)
 
     def key_of(
         self, sha256: str, options: ParseOptions, *, sent_as: str | None = None, pages: str | None = None

@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Protocol
 
 from doc2x_sdk.errors import Doc2XError, ExporterError, FileError, WaitTimeout
 from doc2x_sdk.flow.book import BookNatives, Part, check_formats, cut, joined, parts_of
 from doc2x_sdk.flow.callbacks import own_errors
 from doc2x_sdk.flow.derive import Exporters, announce, post_process
-from doc2x_sdk.flow.fetch import Fetcher, Report
+from doc2x_sdk.flow.fetch import Natives
 from doc2x_sdk.flow.kit import AnyReceipt, Kit, Reporter, Wish
 from doc2x_sdk.flow.naming import settled
 from doc2x_sdk.flow.parse import ask_for, parse
+from doc2x_sdk.flow.parses import Parses
 from doc2x_sdk.flow.picture import as_pdf
-from doc2x_sdk.flow.process import PictureNatives, parse_bundle
+from doc2x_sdk.flow.process import parse_bundle
 from doc2x_sdk.flow.publish import Publisher, result_name
 from doc2x_sdk.flow.results import Results
 from doc2x_sdk.flow.source import Input, Source, open_source
@@ -25,16 +25,9 @@ from doc2x_sdk.flow.wait import wait
 from doc2x_sdk.formats.offers import Offer
 from doc2x_sdk.formats.plan import PARSE
 from doc2x_sdk.hookspecs import Context
-from doc2x_sdk.models import Bundle, Document, ExportOptions, ParseStatus, ProgressCallback, Translation
+from doc2x_sdk.models import Bundle, Document, ParseStatus, ProgressCallback, Translation
 
-__all__ = ["convert", "convert_source", "fetch", "translate", "what_is_there"]
-
-
-class Natives(Protocol):
-    """Where the native formats of one parsed document come from: exports, a picture's archive, a book's parts."""
-
-    def fetch(self, to: str, options: ExportOptions, stage: Path, on_progress: Report | None = None) -> Bundle:
-        """Return a format's bundle in a folder of its own below `stage`."""
+__all__ = ["convert", "convert_source", "fetch", "todo_of", "translate", "what_is_there"]
 
 
 def convert(
@@ -83,19 +76,24 @@ def fetch(uid: str, wish: Wish, kit: Kit, *, on_progress: ProgressCallback | Non
         report.uid = uid
         try:
             with staging(wish.out) as stage:
-                status = wait(
-                    ask_for(kit.service, picture=is_picture),
-                    uid,
-                    settings=kit.settings,
-                    clock=kit.clock,
-                    deadline=kit.clock.deadline(kit.settings.parse_timeout),
-                    floor=kit.floor,
-                    pages=source.pages or None,
-                    on_progress=lambda percent: report("parse", percent, 100),
-                )
-                receipt.parsed(len(status.pages))
+
+                def waited() -> ParseStatus:
+                    status = wait(
+                        ask_for(kit.service, picture=is_picture),
+                        uid,
+                        settings=kit.settings,
+                        clock=kit.clock,
+                        deadline=kit.clock.deadline(kit.settings.parse_timeout),
+                        floor=kit.floor,
+                        pages=source.pages or None,
+                        on_progress=lambda percent: report("parse", percent, 100),
+                    )
+                    receipt.parsed(len(status.pages))
+                    return status
+
                 conversion = Conversion(source, wish, kit, stage, report)
-                return conversion.export(status, receipt, conversion.natives(status, is_picture=is_picture))
+                status, natives = conversion.parses.of_uid(uid, receipt, waited, is_picture=is_picture)
+                return conversion.export(status, receipt, natives)
         except Doc2XError as error:
             error.about(uid=uid)
             raise
@@ -136,6 +134,14 @@ def what_is_there(source: Source, wish: Wish, kit: Kit) -> Document | None:
     return Document(source.name, uid, (), files=results.files, skipped=tuple(results.skipped))
 
 
+def todo_of(source: Source, wish: Wish, kit: Kit) -> list[str]:
+    """Return the wanted formats that are not there; none where the results' name waits for a uid."""
+    if wish.out is None or "{uid" in wish.name:
+        return []
+    name = result_name(wish.name, source, uid=None, clock=kit.clock)
+    return Results(source, wish, kit).todo(Publisher(wish.out, name, overwrite=wish.overwrite))
+
+
 class Conversion:
     """The steps of one document after its input was checked."""
 
@@ -147,6 +153,7 @@ class Conversion:
         self.report = report
         self.results = Results(source, wish, kit)
         self.failures: dict[str, Exception] = {}
+        self.parses = Parses(source, wish, kit, stage, report)
 
     def run(self) -> Document:
         """Parse, export, process and publish what is not there yet."""
@@ -164,13 +171,14 @@ class Conversion:
             return self.run_parts(source, parts, todo)
         with self.kit.claim(source, wish.parse, identity=identity) as receipt:
             self.results.begin(receipt, todo)
-            status = parse(source, wish, self.kit, self.report, receipt)
-            return self.export(status, receipt, self.natives(status, is_picture=source.is_picture))
+            status, natives = self.parses.of_source(source, receipt, todo, identity=identity)
+            return self.export(status, receipt, natives)
 
     def run_parts(self, source: Source, parts: Sequence[Part], todo: list[str]) -> Document:
         """Do the same part by part, each under a receipt of its own, and join what comes."""
         check_formats(parts, self.wish.plan.natives)
         statuses: list[ParseStatus] = []
+        found: list[Natives] = []
         receipts: list[AnyReceipt] = []
         with ExitStack() as held:
             for number, part in enumerate(parts, 1):
@@ -179,16 +187,13 @@ class Conversion:
                 receipts.append(held.enter_context(claim))
                 if number == 1:
                     self.results.begin(receipts[0], todo)
-                statuses.append(parse(piece, self.wish, self.kit, self.report, receipts[-1]))
-            fetchers = [self.fetcher(status) for status in statuses]
-            natives = fetchers[0] if len(parts) == 1 else BookNatives(fetchers)
+                status, natives = self.parses.of_source(
+                    piece, receipts[-1], todo, identity=source.sha256, pages=part.label, parts=len(parts)
+                )
+                statuses.append(status)
+                found.append(natives)
+            natives = found[0] if len(parts) == 1 else BookNatives(found)
             return self.export(joined(parts, statuses), receipts[0], natives)
-
-    def natives(self, status: ParseStatus, *, is_picture: bool) -> Natives:
-        """Return where the native formats of a parse come from."""
-        if is_picture and not self.kit.service.exports_pictures:
-            return PictureNatives(status, self.source)
-        return self.fetcher(status)
 
     def export(self, status: ParseStatus, receipt: AnyReceipt, natives: Natives) -> Document:
         """Export, process and publish a parse that has succeeded."""
@@ -262,20 +267,6 @@ class Conversion:
         if name in self.results.files:
             self.results.failed(name, error.message)
 
-    def fetcher(self, status: ParseStatus) -> Fetcher:
-        """Return what fetches this document's exports."""
-        kit = self.kit
-        return Fetcher(
-            kit.service,
-            status,
-            source=self.source.name,
-            sha256=self.source.sha256,
-            settings=kit.settings,
-            clock=kit.clock,
-            slots=kit.slots,
-            first_look=kit.first_look,
-        )
-
     def native(self, to: str, natives: Natives) -> Bundle:
         """Return a native format's bundle."""
         self.report("export", 0, 1, to)
@@ -299,8 +290,9 @@ class Conversion:
             files={} if in_memory else self.results.files,
             contents=contents_of(publisher.folder) if in_memory and publisher else {},
             skipped=tuple(self.results.skipped),
-            warnings=tuple(publisher.warnings) if publisher else (),
+            warnings=(*self.parses.warnings, *(publisher.warnings if publisher else ())),
             failures=self.failures,
+            archived=self.parses.archived,
         )
 
 

@@ -98,6 +98,13 @@ class Receipt:
         self._set(state="parsed", pages=pages, working=True, reason=None, code=None)
         self._held()
 
+    def archived(self, uid: str, pages: int) -> None:
+        """Note that the results came from the archive, where they are of this uid; nothing was asked or paid."""
+        if self.row.uid == uid:  # what a run that was killed had not written down
+            self.parsed(pages)
+        elif self.row.state == "planned":
+            self._set(reason="its results came from the archive")
+
     def _held(self) -> None:
         """Note once for a slot that the service took the parse, so that the slots may grow."""
         if self._admitted:

@@ -163,7 +163,8 @@ def read_jobs(
         values.append(source)
     if unfinished:
         where.append(
-            "(state NOT IN ('parsed', 'failed') OR EXISTS "
+            "((state NOT IN ('parsed', 'failed', 'planned') OR state = 'planned' AND NOT EXISTS "
+            "(SELECT 1 FROM result WHERE result.parse = parse.id)) OR EXISTS "  # planned and done: from the archive
             "(SELECT 1 FROM result WHERE result.parse = parse.id AND result.state != 'done'))"
         )
     order = "DESC" if newest_first else "ASC"

@@ -24,6 +24,8 @@ def shown(value: object) -> str:
     """A default as people write it."""
     if isinstance(value, tuple):
         return ", ".join(str(part) for part in value)
+    if isinstance(value, bool):
+        return "on" if value else "off"
     if isinstance(value, int) and value % (1024 * 1024) == 0 and value:
         return f"{value // (1024 * 1024)} MiB"
     return "" if value is None or value is MISSING else f"{value:g}" if isinstance(value, float) else str(value)

@@ -74,7 +74,8 @@ def test_json_is_one_document_with_a_row_each(tmp_path, service):
     assert (bad["error"]["type"], bad["error"]["exit"]) == ("FileError", 5)
     assert bad["error"]["message"]
     assert bad["error"]["advice"]
-    assert set(good) == set(bad) == {"source", "uid", "pages", "files", "skipped", "warnings", "failures", "error"}
+    names = {"source", "uid", "pages", "files", "skipped", "archived", "warnings", "failures", "error"}
+    assert set(good) == set(bad) == names
 
 
 def test_quiet_shows_errors_only(tmp_path, service):

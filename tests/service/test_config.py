@@ -85,6 +85,14 @@ def test_a_key_comes_from_argument_environment_file_in_this_order(monkeypatch: p
         ("read_timeout", []),
         ("read_timeout", 10**400),
         ("poll_floor", "x"),
+        ("archive", "perhaps"),
+        ("archive", 2),
+        ("archive_days", 0),
+        ("archive_days", 1.5),
+        ("archive_size", 0),
+        ("archive_size", "0 MB"),
+        ("archive_size", "5 XB"),
+        ("archive_size", "-1"),
         ("storage_hosts", 5),
         ("storage_hosts", [5]),
         ("base_url", 5),
@@ -112,6 +120,19 @@ def test_storage_hosts_are_read_from_text_and_lists(monkeypatch: pytest.MonkeyPa
     assert load(storage_hosts=["Store.Example"]).settings.storage_hosts == ("store.example",)
     monkeypatch.setenv("DOC2X_STORAGE_HOSTS", ".a.example, b.example")
     assert load().settings.storage_hosts == (".a.example", "b.example")
+
+
+def test_sizes_and_truths_are_read_as_people_write_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    for text, size in {"5GB": 5 * 1024**3, "1.5 MiB": 1_572_864, "20k": 20_480, "7": 7, "2 tb": 2 * 1024**4}.items():
+        assert load(archive_size=text).settings.archive_size == size
+    for text, truth in {"1": True, "Yes": True, "on": True, "false": False, "OFF": False, "0": False}.items():
+        monkeypatch.setenv("DOC2X_ARCHIVE", text)
+        assert load().settings.archive is truth
+    assert load(archive=True).settings.archive is True
+    monkeypatch.delenv("DOC2X_ARCHIVE")
+    write_config("archive = true\narchive_size = 1000\narchive_days = 2")
+    found = load().settings
+    assert (found.archive, found.archive_size, found.archive_days) == (True, 1000, 2)
 
 
 # The key's file

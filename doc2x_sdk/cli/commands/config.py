@@ -67,6 +67,8 @@ def shown(value: object) -> str:
     """Return a value as it is written in the config file, but for lists and what is not set."""
     if value is None:
         return "-"
+    if isinstance(value, bool):
+        return str(value).lower()
     return " ".join(value) if isinstance(value, tuple) else str(value)
 
 

@@ -12,6 +12,7 @@ from doc2x_sdk.cli.exits import MEANINGS
 from doc2x_sdk.cli.help import Command, option
 from doc2x_sdk.cli.options import (
     api_option,
+    archive_option,
     export_options,
     given_options,
     json_option,
@@ -50,6 +51,7 @@ ENGINE = "Who converts"
         ("What a folder would cost; nothing is sent", "doc2x convert papers/ --dry-run"),
         ("At most 500 pages; later, the same line goes on", "doc2x convert papers/ --max-pages 500"),
         ("Some pages only", "doc2x convert paper.pdf --pages 1-10,15"),
+        ("Keep the results, so that no account pays for them again", "doc2x convert papers/ --archive"),
         ("For a program: what became of each document", "doc2x convert 'scans/*.png' --json --quiet"),
     ),
     notes={"Exit codes": [(str(code), meaning) for code, meaning in MEANINGS.items()]},
@@ -77,7 +79,7 @@ ENGINE = "Who converts"
     section=COST,
     help="The only pages to be sent and paid for, such as 1-10,15 or 20-; of one document. They keep their numbers.",
 )
-@option("--force", is_flag=True, section=COST, help="Pay again for what was paid before.")
+@option("--force", is_flag=True, section=COST, help="Pay again for what was paid before, or is in the archive.")
 @option(
     "--retry-unknown",
     is_flag=True,
@@ -118,6 +120,7 @@ ENGINE = "Who converts"
 )
 @api_option
 @ledger_option
+@archive_option
 @export_options
 @json_option("what became of each input, or what --dry-run found,")
 @talk_options
@@ -156,7 +159,7 @@ def command(ctx: click.Context, /, inputs: tuple[str, ...], **options: Any) -> N
 
         if all(item.error is not None for item in items):
             return None, options["local"]
-        names = ("local", "dask", "api", "quiet", "exporter_timeout", "ledger")
+        names = ("local", "dask", "api", "quiet", "exporter_timeout", "ledger", "archive")
         return open_client(formats, **{name: options[name] for name in names})
 
     if options["dry_run"]:
@@ -200,8 +203,9 @@ def quote(items: Sequence[Item], opened: Opened, options: dict[str, Any]) -> int
     """Show what it would cost, and return the exit code to expect."""
     from doc2x_sdk.cli.dry import show_quote
 
-    names = ("to", "out", "overwrite", "model", "pages", "force", "retry_unknown", "retry_failed")
+    names = ("to", "out", "model", "pages", "force", "retry_unknown", "retry_failed")
     wanted = {name: options[name] for name in names} | {"result_name": options["name"]}
+    wanted |= {name: value for name, value in wishes(options).items() if name != "options"}
     wanted["retry_failed"] = options["retry_failed"] or len(items) == 1
     client, is_local = opened()
     shown = {name: options[name] for name in ("max_pages", "as_json", "quiet")}

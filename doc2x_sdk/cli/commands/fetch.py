@@ -9,6 +9,7 @@ import click
 from doc2x_sdk.cli.help import Command
 from doc2x_sdk.cli.options import (
     api_option,
+    archive_option,
     export_options,
     given_options,
     json_option,
@@ -41,6 +42,7 @@ __all__ = ["command"]
 @export_options
 @api_option
 @ledger_option
+@archive_option
 @json_option("a list with the document's row")
 @talk_options
 @click.pass_context
@@ -61,7 +63,7 @@ def command(ctx: click.Context, /, uid: str, **options: Any) -> None:
     check_template(options["name"])
     formats = Formats.installed()
     formats.plan(options["to"], given_options(options))
-    settings = {name: options[name] for name in ("api", "exporter_timeout", "ledger")}
+    settings = {name: options[name] for name in ("api", "exporter_timeout", "ledger", "archive")}
     with open_account(formats, **settings) as client:
 
         def fetch(_: Path, **wanted: Any) -> Document:

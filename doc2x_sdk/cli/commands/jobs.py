@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import itertools
 import sys
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -31,6 +32,7 @@ STATES = {
 FILTERS = "Which"
 LAST = 50  # rows that a terminal shows unless told otherwise
 DAY = 24 * 3600.0
+RECEIPT_DAYS = 30
 
 
 @click.group(
@@ -157,37 +159,68 @@ def show(*, uid: str, ledger: str | None, as_json: bool) -> None:
 @command.command(
     "prune",
     cls=Command,
-    short_help="Forget old receipts.",
-    examples=(("All that is older than a month", "doc2x jobs prune"), ("Than a week", "doc2x jobs prune --days 7")),
+    short_help="Forget old receipts, and remove old results from the archive.",
+    examples=(
+        ("What is older than a month", "doc2x jobs prune"),
+        ("Than a week; and no more than 2 GB of the archive is left", "doc2x jobs prune --days 7 --max-size 2GB"),
+        ("Nothing stays in the archive", "doc2x jobs prune --all"),
+    ),
 )
 @option(
     "--days",
     type=click.IntRange(1),
-    default=30,
-    show_default=True,
     metavar="N",
     section=FILTERS,
-    help="Forget what was not touched for so many days.",
+    help="Forget receipts that were not touched, and archived documents that were not used, for so many days. Without "
+    "it receipts go after 30 days, archived documents after archive_days (`doc2x config`).",
 )
+@option(
+    "--max-size",
+    metavar="SIZE",
+    section=FILTERS,
+    help="Leave no more than this in the archive, such as 500MB or 2GB; those that were not used for longest go. "
+    "archive_size unless given.",
+)
+@option("--all", "everything", is_flag=True, section=FILTERS, help="Empty the archive. Receipts go by their days.")
 @ledger_option
-def prune(*, days: int, ledger: str | None) -> None:
-    """Forget the receipts of documents that are through. Their results on the disk stay.
+@json_option("what was removed and what is left")
+def prune(*, days: int | None, max_size: str | None, everything: bool, ledger: str | None, as_json: bool) -> None:
+    """Forget the receipts of documents that are through, and remove old results from the archive.
 
-    What is in work, may have been paid for, or is held by a running process is kept. A document that is converted
-    again after that is paid for again, as it would be anyway: the service keeps it for 24 hours.
+    Results that were written where you wanted them stay. A receipt that is in work, may have been paid for, or is held
+    by a running process is kept. A document without receipt that is converted again is paid for again, as it would be
+    anyway: the service keeps it for 24 hours. The archive is the folder beside the receipts that --archive fills; it
+    may be in use meanwhile.
     """
-    from doc2x_sdk.cli import terminal
+    from doc2x_sdk import config
+    from doc2x_sdk.cli import tables, terminal
+    from doc2x_sdk.cli.receipts import bytes_text
+    from doc2x_sdk.ledger.archive import Archive, Pruned, archive_of
     from doc2x_sdk.ledger.ledger import Ledger
 
-    path = ledger_file(ledger)
-    gone = 0
+    size = None if max_size is None else config.bytes_of(max_size)
+    if max_size is not None and size is None:
+        raise click.BadParameter(f"{max_size!r} is no size such as 500MB or 2GB.", param_hint="--max-size")
+    settings = config.load(ledger=ledger).settings
+    path = config.ledger_path(settings)
+    gone, pruned = 0, Pruned()
     if path.exists():
         book = Ledger(path)
         try:
-            gone = book.prune(days * DAY)
+            gone = book.prune((days or RECEIPT_DAYS) * DAY)
         finally:
             book.close()
+    has_archive = archive_of(path).is_dir()
+    if has_archive:
+        archive = Archive(archive_of(path), days=days or settings.archive_days, size=settings.archive_size)
+        pruned = archive.prune(size=size, everything=everything)
+    if as_json:
+        tables.print_json({"receipts": gone, "archive": asdict(pruned)})
+        return
     terminal.say(f"{gone} receipts were forgotten.")
+    if has_archive:
+        freed, left = bytes_text(pruned.freed), bytes_text(pruned.size)
+        terminal.say(f"Archive: {pruned.removed} documents removed, {freed} freed; {pruned.left} left, {left}.")
 
 
 def ledger_file(given: str | None) -> Path:

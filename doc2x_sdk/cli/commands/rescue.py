@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from doc2x_sdk.cli.help import Command, option
-from doc2x_sdk.cli.options import api_option, json_option, ledger_option, talk_options
+from doc2x_sdk.cli.options import api_option, archive_option, json_option, ledger_option, talk_options
 
 __all__ = ["command"]
 
@@ -42,6 +42,7 @@ __all__ = ["command"]
 )
 @api_option
 @ledger_option
+@archive_option
 @json_option("a list with a row for each document")
 @talk_options
 @click.pass_context
@@ -63,7 +64,7 @@ def command(ctx: click.Context, /, *, out: str | None, to: tuple[str, ...], **op
     formats.plan(to)
     run = Run((), to=to, out=out, **{name: options[name] for name in ("quiet", "as_json", "api")})
     with (
-        open_account(formats, api=options["api"], ledger=options["ledger"]) as client,
+        open_account(formats, **{name: options[name] for name in ("api", "ledger", "archive")}) as client,
         reporter(quiet=options["quiet"], verbose=options["verbose"]) as report,
     ):
         count = 0
