@@ -2,18 +2,22 @@
 
 import random
 import secrets
+from collections import Counter
 from collections.abc import Iterable, Iterator
+from itertools import cycle
 from pathlib import Path
 
 import pytest
 
 from doc2x_sdk.local.server import LocalServer
 from doc2x_sdk.local.settings import ServerSettings
-from tests.crash.world import KEY, World, Zygote, dice, zygote
+from tests.crash.once import WAYS, Once
+from tests.crash.world import KEY, Killed, World, Zygote, dice, zygote
 
 pytestmark = pytest.mark.skipif("sys.platform == 'win32'", reason="needs fork and SIGKILL")
 
 FEW, MANY = 24, 300  # random kills: in each run of the suite, and with the marker slow
+FEW_ONCE, MANY_ONCE = 4, 100  # the same for what is sent in one step, of each way and of all
 STEP = 6  # each run of the suite kills at every sixth boundary, from one chosen by chance
 
 
@@ -107,3 +111,70 @@ def test_kills_anywhere_in_a_batch(server: LocalServer, process: Zygote, tmp_pat
 @pytest.mark.faults("JR-01", "JR-03", "FS-04")
 def test_many_kills_anywhere_in_a_batch(server: LocalServer, process: Zygote, tmp_path: Path) -> None:
     anywhere(MANY, server, process, tmp_path)
+
+
+# documents that are sent in one step: no uid is known before they are paid
+
+
+def once(way: str, folder: Path, server: LocalServer, process: Zygote, places: list[int | str]) -> tuple[Killed, str]:
+    """Send a fresh document this way, killed at these boundaries, and check; return what it was and how it ended."""
+    here = folder / f"once{len(list(folder.iterdir()))}"
+    here.mkdir()
+    world = Once(here, server, process, WAYS[way])
+    seen = world.through(places)
+    (end,) = seen.ends
+    world.check_once(end)
+    return seen, end
+
+
+def all_once(
+    kills: Iterable[tuple[str, list[int | str]]], server: LocalServer, process: Zygote, folder: Path
+) -> list[str]:
+    """Kill at these boundaries of these ways; return the names of those met."""
+    ends: Counter[str] = Counter()
+    killed_at = []
+    for way, places in kills:
+        seen, end = once(way, folder, server, process, places)
+        ends[f"{way}: {end}"] += 1
+        killed_at += seen.killed_at
+    print(f"{len(killed_at)} kills: 0 sent twice, 0 partial files; {dict(sorted(ends.items()))}")
+    return killed_at
+
+
+@pytest.mark.faults("JR-01", "JR-04", "FS-04")
+@pytest.mark.parametrize("way", WAYS)
+def test_kills_of_what_is_sent_in_one_step(way: str, server: LocalServer, process: Zygote, tmp_path: Path) -> None:
+    seen, end = once(way, tmp_path, server, process, [])
+    assert end == "done"
+    dice = random.SystemRandom()
+    at_the_answer = seen.names.index("after recv_into", seen.names.index("before sendall"))
+    places = {*dice.sample(range(1, 8 * len(seen.names) // 10), FEW_ONCE - 1), at_the_answer + 1}
+    killed_at = all_once(((way, [place]) for place in places), server, process, tmp_path)
+    print(f"of {len(seen.names)} boundaries, at {sorted(places)}")
+    assert len(killed_at) >= FEW_ONCE // 2
+
+
+@pytest.mark.slow
+@pytest.mark.faults("JR-01", "JR-04", "FS-04")
+@pytest.mark.parametrize("way", WAYS)
+def test_a_kill_at_every_boundary_of_what_is_sent_in_one_step(
+    way: str, server: LocalServer, process: Zygote, tmp_path: Path
+) -> None:
+    seen, _ = once(way, tmp_path, server, process, [])
+    killed_at = all_once(((way, [place]) for place in range(1, len(seen.names) + 1)), server, process, tmp_path)
+    # how often one looks differs from run to run, so that some may have been missed by their number
+    missed = sorted(set(seen.names) - set(killed_at))
+    killed_at += all_once(((way, [name]) for name in missed), server, process, tmp_path)
+    print(f"{len(missed)} of {len(seen.names)} by their name; {len(set(killed_at))} kinds of boundaries")
+    assert set(seen.names) <= set(killed_at)
+
+
+@pytest.mark.slow
+@pytest.mark.faults("JR-01", "JR-04", "FS-04")
+def test_many_kills_anywhere_of_what_is_sent_in_one_step(server: LocalServer, process: Zygote, tmp_path: Path) -> None:
+    seed = secrets.randbits(32)
+    print(f"seed {seed}")
+    lengths = {way: len(once(way, tmp_path, server, process, [])[0].names) for way in WAYS}
+    rolled = zip(cycle(WAYS), dice(MANY_ONCE, 10_000, seed), strict=False)
+    kills = ((way, [1 + place * lengths[way] // 10_000 for place in places]) for way, places in rolled)
+    assert len(all_once(kills, server, process, tmp_path)) >= 0.8 * MANY_ONCE

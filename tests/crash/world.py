@@ -76,21 +76,23 @@ class World:
         self.out = folder / "out"
         self.ledger = folder / "ledger.sqlite3"
         self.to = to
-        self._folder = folder
+        self.folder = folder
+        self.more: dict[str, Any] = {}
         self._process = process
-        self._before = server.stats()
-        self.pages = 0
-        self.files = []
-        for number in range(documents):
-            pages = 1 + number % 3
-            self.pages += pages
-            path = folder / f"paper{number}.pdf"
-            path.write_bytes(text_pdf(f"{folder.name} {number}", pages=pages))
-            self.files.append(path)
+        self.before = server.stats()
+        counts = [1 + number % 3 for number in range(documents)]
+        self.pages = sum(counts)
+        self.files = [self.write(number, pages) for number, pages in enumerate(counts)]
 
-    def run(self, kill_at: int | str) -> tuple[int, dict[str, Any]]:
+    def write(self, number: int, pages: int) -> Path:
+        """Write a document that was never seen, and return where."""
+        path = self.folder / f"paper{number}.pdf"
+        path.write_bytes(text_pdf(f"{self.folder.name} {number}", pages=pages))
+        return path
+
+    def run(self, kill_at: int | str, **more: Any) -> tuple[int, dict[str, Any]]:
         """Convert all, killed at a boundary, or with 0 to the end."""
-        told = self._folder / "told.json"
+        told = self.folder / "told.json"
         told.unlink(missing_ok=True)
         code = self._process.run(
             {
@@ -103,7 +105,9 @@ class World:
                 "many": len(self.files) > 1,
                 "kill_at": kill_at,
                 "told": str(told),
-                "where": str(self._folder / "where"),
+                "where": str(self.folder / "where"),
+                **self.more,
+                **more,
             }
         )
         return code, json.loads(told.read_text(encoding="utf-8")) if told.exists() else {}
@@ -117,7 +121,7 @@ class World:
             assert code in (0, SIGKILL), f"the child failed by itself: {code}"
             if code == SIGKILL:
                 seen.kills += 1
-                seen.killed_at.append((self._folder / "where").read_text(encoding="utf-8"))
+                seen.killed_at.append((self.folder / "where").read_text(encoding="utf-8"))
             self.check_files(whole=False)
             if code == 0:
                 break
@@ -130,8 +134,8 @@ class World:
     def check(self) -> None:
         """After a run to the end: paid once each, no paid uid lost, nothing partial, nothing left behind."""
         stats = self.server.stats()
-        assert stats.parses - self._before.parses == len(self.files), "documents paid twice, or not at all"
-        assert stats.pages_parsed - self._before.pages_parsed == self.pages
+        assert stats.parses - self.before.parses == len(self.files), "documents paid twice, or not at all"
+        assert stats.pages_parsed - self.before.pages_parsed == self.pages
         rows = list(read_jobs(self.ledger))
         assert len(rows) == len(self.files)
         known = {row.uid for row in rows} | {uid for row in rows for uid in row.history}
@@ -155,21 +159,27 @@ class World:
 
     def check_files(self, *, whole: bool) -> None:
         """Nothing partial stands under a final name; at the end all are there, and nothing else."""
-        found = sorted(path for path in self.out.iterdir()) if self.out.exists() else []
-        finals = [path for path in found if not path.name.startswith(".doc2x-")]
-        for path in finals:
+        for path in self.finals():
             number = int(path.stem.removeprefix("paper"))
             if path.suffix == ".md":
                 text = path.read_text(encoding="utf-8")
                 pages = range(1, 2 + number % 3)
-                assert all(f"{self._folder.name} {number} page {page}" in text for page in pages), path
+                assert all(f"{self.folder.name} {number} page {page}" in text for page in pages), path
             else:
                 assert path.suffix == ".docx"
                 with zipfile.ZipFile(path) as archive:
                     assert archive.testzip() is None
         if whole:
             wanted = sorted(f"{path.stem}.{to}" for path in self.files for to in self.to)
-            assert [path.name for path in found] == wanted
+            assert [path.name for path in self.found()] == wanted
+
+    def found(self) -> list[Path]:
+        """What stands beside the results, and they."""
+        return sorted(self.out.iterdir()) if self.out.exists() else []
+
+    def finals(self) -> list[Path]:
+        """What stands under a final name."""
+        return [path for path in self.found() if not path.name.startswith(".doc2x-")]
 
 
 def dice(count: int, of: int, seed: int) -> list[list[int]]:

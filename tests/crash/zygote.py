@@ -37,21 +37,34 @@ def fast_clock() -> Clock:
 def run(job: dict[str, Any]) -> dict[str, Any]:
     """Convert the job's files, with a boundary at which the process dies; return what became of them."""
     boundaries = Boundaries(job["kill_at"], job["where"])
-    settings = {"base_url": job["url"], "ledger": job["ledger"], **PATIENT, **job.get("settings", {})}
+    api = job.get("api", "v2")
+    settings = {"v1_base_url" if api == "v1" else "base_url": job["url"], "ledger": job["ledger"], **PATIENT}
     boundaries.begin()
     ends = []
-    with Doc2X(job["key"], clock=fast_clock(), **settings) as client:
+    with Doc2X(job["key"], api=api, clock=fast_clock(), **settings) as client:
         if job["many"]:
             run = client.convert_many(job["files"], to=job["to"], out=job["out"])
             ends += [str(done.error) if done.error else "done" for done in run]
         else:
             try:
-                client.convert(job["files"][0], to=job["to"], out=job["out"])
+                one(client, job)
                 ends.append("done")
             except Doc2XError as error:
                 ends.append(type(error).__name__)
     boundaries.end()
     return {"ends": ends, "count": boundaries.count, "names": boundaries.names}
+
+
+def one(client: Doc2X, job: dict[str, Any]) -> None:
+    """Do what the job's call does with its one file."""
+    (path,), again = job["files"], job.get("retry_unknown", False)
+    call = job.get("call", "convert")
+    if call == "at once":
+        client.parse_image(path, retry_unknown=again)
+        return
+    if call == "direct":
+        client.upload(path, direct=True, retry_unknown=again)
+    client.convert(path, to=job["to"], out=job["out"], retry_unknown=again)
 
 
 def child(job: dict[str, Any]) -> None:

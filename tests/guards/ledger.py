@@ -189,6 +189,14 @@ GUARDS = [
         "",
     ),
     Guard(
+        "JR-04",
+        "crash/test_kills.py::test_kills_of_what_is_sent_in_one_step",
+        "flow/onestep.py",
+        "        receipt.paying()\n",
+        "",
+        case="direct",
+    ),
+    Guard(
         "JR-05",
         "crash/test_power.py::test_no_acknowledged_row_is_lost_by_a_power_cut",
         FILES,
