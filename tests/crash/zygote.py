@@ -39,6 +39,7 @@ def run(job: dict[str, Any]) -> dict[str, Any]:
     boundaries = Boundaries(job["kill_at"], job["where"])
     api = job.get("api", "v2")
     settings = {"v1_base_url" if api == "v1" else "base_url": job["url"], "ledger": job["ledger"], **PATIENT}
+    settings |= job.get("settings", {})
     boundaries.begin()
     ends = []
     with Doc2X(job["key"], api=api, clock=fast_clock(), **settings) as client:
