@@ -20,7 +20,8 @@ from typing import Any
 __all__ = ["Boundaries"]
 
 AUDITED = ("os.rename", "os.link", "os.mkdir", "os.remove", "os.rmdir", "os.truncate")
-CHANCE = re.compile(r"(?<=\.doc2x-)\w+|^\d+-[0-9a-f]{8}$|(?<=^tmp)\w+")  # what differs from run to run in a name
+CHANCE = re.compile(r"(?<=\.doc2x-)\w+|^\d+-[0-9a-f]{8}$|(?<=^tmp)\w+|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+"""What differs from run to run in a name."""
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 
 
