@@ -6,6 +6,7 @@ Each state of the receipt says what is safe: see `Parsing.resume` for what is fo
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Sequence
 
 from doc2x_sdk.errors import (
     Doc2XError,
@@ -27,7 +28,7 @@ from doc2x_sdk.models import ImageResult, ParseOptions, ParseStatus
 from doc2x_sdk.service.answers import NOT_FOUND
 from doc2x_sdk.service.contract import Service
 
-__all__ = ["ask_for", "parse", "parse_picture", "send"]
+__all__ = ["ask_for", "parse", "parse_parts", "parse_picture", "send"]
 
 log = logging.getLogger("doc2x_sdk")
 
@@ -48,12 +49,47 @@ def parse(source: Source, wish: Wish, kit: Kit, report: Reporter, receipt: AnyRe
         BudgetExceeded: it would have to be paid for, and the budget has too few pages left.
         Doc2XError: as the steps; a uid that was paid stays in the receipt.
     """
-    parsing = Parsing(source, wish.parse, kit, report, receipt)
-    status = parsing.resume(wish)
-    while status is None:
-        status = parsing.begin()
-    receipt.parsed(len(status.pages) or source.pages)
+    (status,) = parse_parts([(source, receipt)], wish, kit, report)
     return status
+
+
+def parse_parts(
+    parts: Sequence[tuple[Source, AnyReceipt]],
+    wish: Wish,
+    kit: Kit,
+    report: Reporter,
+    on_parsed: Callable[[int, ParseStatus], None] | None = None,
+) -> list[ParseStatus]:
+    """Return the pages of all parts of a document, in their order, and tell each by its number as it comes.
+
+    What was paid earlier comes first. The budget is asked once, for all that then is left to pay, so that of a book
+    which does not fit nothing is paid. Raises as `parse`.
+    """
+    parsings = [Parsing(source, wish.parse, kit, report, receipt) for source, receipt in parts]
+    for parsing in parsings:
+        parsing.check(wish)
+    statuses: dict[int, ParseStatus] = {}
+
+    def note(number: int, status: ParseStatus) -> None:
+        source, receipt = parts[number]
+        receipt.parsed(len(status.pages) or source.pages)
+        statuses[number] = status
+        if on_parsed is not None:
+            on_parsed(number, status)
+
+    for number, parsing in enumerate(parsings):
+        status = parsing.resume(wish)
+        if status is not None:
+            note(number, status)
+    waiting = {number: source.pages for number, (source, _) in enumerate(parts) if number not in statuses}
+    kit.budget.take(sum(waiting.values()))
+    try:
+        for number in list(waiting):
+            del waiting[number]  # what it does not pay it gives back itself
+            note(number, parsings[number].begin())
+    finally:
+        kit.budget.give_back(sum(waiting.values()))
+    return [statuses[number] for number in range(len(parts))]
 
 
 def send(source: Source, wish: Wish, kit: Kit, report: Reporter, receipt: AnyReceipt, *, direct: bool = False) -> str:
@@ -64,6 +100,7 @@ def send(source: Source, wish: Wish, kit: Kit, report: Reporter, receipt: AnyRec
     parsing = Parsing(source, wish.parse, kit, report, receipt, direct=direct)
     uid = parsing.known_uid(wish)
     if uid is None or not parsing.is_stored(uid):
+        parsing.start_over()
         uid = parsing.send()
     receipt.submitted(uid)
     return uid
@@ -77,6 +114,7 @@ def parse_picture(source: Source, wish: Wish, kit: Kit, report: Reporter, receip
     parsing = Parsing(source, wish.parse, kit, report, receipt)
     status = parsing.resume(wish)
     if status is None:
+        parsing.start_over()
         result = parsing.picture()
     else:
         result = ImageResult(status.uid, status.pages, status.convert_zip, status.trace_id, status.raw)
@@ -92,7 +130,7 @@ def ask_for(service: Service, *, picture: bool, translated: bool = False) -> Ask
 
 
 class Parsing:
-    """The parse of one source under one receipt. `parse_timeout` runs from here."""
+    """The parse of one source under one receipt. `parse_timeout` runs from here, and anew for what has to be paid."""
 
     def __init__(
         self,
@@ -114,8 +152,15 @@ class Parsing:
         self._report = report
         self._receipt = receipt
         self._deadline = kit.clock.deadline(kit.settings.parse_timeout)
-        self._budgeted = False
+        self._anew: str | None = None
+        self._uid: str | None = None
         self._working = False
+
+    def check(self, wish: Wish) -> None:
+        """Raise for a receipt that must not be paid again without the user's word."""
+        row = self._receipt.row
+        if row is not None and not wish.force:
+            check_known(row, wish)
 
     def resume(self, wish: Wish) -> ParseStatus | None:
         """Go on with what the receipt says; None where there is nothing that was paid and can still be used."""
@@ -134,38 +179,49 @@ class Parsing:
     def known_uid(self, wish: Wish) -> str | None:
         """Return the uid that was paid, or may have been; None where there is none that could be used.
 
-        Only the service tells that a uid is over its time: a clock that runs ahead must not cost a second parse.
+        Only the service tells that a uid is over its time: a clock that runs ahead must not cost a second parse. The
+        receipt stays as it is until `start_over`.
         """
         row = self._receipt.row
         if row is None or row.state in ("planned", "reserving"):
             return None
+        self.check(wish)
         if wish.force:
-            self._receipt.start_over("paid again on purpose")
-            return None
-        check_known(row, wish)
-        if row.uid is None or row.state in ("unknown", "failed"):
-            self._receipt.start_over("tried again" if row.state == "failed" else "sent again on purpose")
-            return None
-        return row.uid
+            self._anew = "paid again on purpose"
+        elif row.uid is None or row.state in ("unknown", "failed"):
+            self._anew = "tried again" if row.state == "failed" else "sent again on purpose"
+        return row.uid if self._anew is None else None
+
+    def start_over(self) -> None:
+        """Let go of what the receipt said, where the user wants it paid again; nothing keeps that from now."""
+        if self._anew is not None:
+            self._receipt.start_over(self._anew)
+            self._anew = None
 
     def _is_old(self, row: ParseRow) -> bool:
         """Tell whether the service must have heard of a uid by now; those of a local server die with it."""
         given = row.uid_at or 0.0
         return self._kit.account == LOCAL or abs(self._kit.clock.now() - given) > HEARD_OF_WITHIN
 
-    def begin(self) -> ParseStatus | None:
+    def begin(self) -> ParseStatus:
+        """Pay for the parse with pages that were taken from the budget; those that it does not pay go back there."""
+        self._deadline = self._kit.clock.deadline(self._kit.settings.parse_timeout)
+        while True:
+            status = self._begun()
+            if status is not None:
+                return status
+
+    def _begun(self) -> ParseStatus | None:
         """Take a slot, upload and wait; None where the service never began, so that a new uid is free of charge."""
         kit, receipt = self._kit, self._receipt
-        if not self._budgeted:
-            kit.budget.take(self._source.pages)
-            self._budgeted = True
         try:
             kit.check_begin()
+            self.start_over()
             receipt.wait_for_slot(kit.check_begin)
             kit.check_begin()
             uid = self.send()
             receipt.submitted(uid)
-            self._report.uid = uid
+            self._report.uid = self._uid = uid
             self._report("parse", 0, 100)
             return self._wait(uid, first=True, fresh=True)
         except Doc2XError as error:
@@ -173,7 +229,6 @@ class Parsing:
                 receipt.limit_met(error.code)
             if self._is_unpaid(error):
                 kit.budget.give_back(self._source.pages)
-                self._budgeted = False
             raise
 
     def _is_unpaid(self, error: Doc2XError) -> bool:
@@ -181,7 +236,7 @@ class Parsing:
         if isinstance(error, OutcomeUnknown | InputChanged):
             return False
         row = self._receipt.row
-        return self._report.uid is None if row is None else row.state in ("planned", "reserving")
+        return self._uid is None if row is None else row.state in ("planned", "reserving")
 
     def send(self) -> str:
         """Upload the source and return its uid."""
@@ -211,7 +266,7 @@ class Parsing:
     def _note(self, uid: str) -> None:
         self._kit.check_begin()
         self._receipt.uploading(uid)
-        self._report.uid = uid
+        self._report.uid = self._uid = uid
         self._working = False
 
     def _seen_at_work(self) -> None:

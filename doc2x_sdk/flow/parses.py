@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from doc2x_sdk.flow.fetch import Fetcher, Natives
-from doc2x_sdk.flow.kept import Kept, KeptNatives, Native, exports_of
+from doc2x_sdk.flow.kept import Kept, KeptNatives, Native, Taken, exports_of
 from doc2x_sdk.flow.kit import AnyReceipt, Kit, Reporter, Wish
-from doc2x_sdk.flow.parse import parse
+from doc2x_sdk.flow.parse import parse_parts
 from doc2x_sdk.flow.process import PictureNatives
 from doc2x_sdk.flow.source import Source
 from doc2x_sdk.ledger.rows import ParseKey
 from doc2x_sdk.models import ParseStatus
 
-__all__ = ["Parses"]
+__all__ = ["Parses", "Piece"]
 
 Had = tuple[ParseStatus, Natives]
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """What is sent, under its claim: a document, or the part of one with these `pages`."""
+
+    source: Source
+    receipt: AnyReceipt
+    pages: str | None = None
 
 
 class Parses:
@@ -37,59 +47,70 @@ class Parses:
         self.archived = True
 
     def of_source(
-        self,
-        source: Source,
-        receipt: AnyReceipt,
-        todo: Collection[str],
-        *,
-        identity: str | None = None,
-        pages: str | None = None,
-        parts: int = 1,
+        self, source: Source, receipt: AnyReceipt, todo: Collection[str], *, identity: str | None = None
     ) -> Had:
-        """Return the parse of what is sent, and its native formats; raises what `parse` raises.
+        """Return the parse of what is sent, and its native formats; see `of_pieces`."""
+        (had,) = self.of_pieces([Piece(source, receipt)], todo, identity=identity)
+        return had
+
+    def of_pieces(self, pieces: Sequence[Piece], todo: Collection[str], *, identity: str | None = None) -> list[Had]:
+        """Return the parse of each piece, and its native formats; raises what `parse_parts` raises.
 
         Args:
-            source: what is sent, the document or a part of it.
-            receipt: its claim.
+            pieces: what is sent, the document or its parts.
             todo: the formats to make; none where it is not known yet which are there.
             identity: as for the claim.
-            pages: as for the claim.
-            parts: of how many the document is made.
         """
-        key = self._kit.key_of_source(source, self._wish.parse, identity=identity, pages=pages)
-        wanted = wanted_of(self._kit, self._wish, todo, is_picture=source.is_picture, parts=parts)
+        kit, wish = self._kit, self._wish
+        kept: list[Kept] = []
+        found: list[Taken | None] = []
+        for piece in pieces:
+            key = kit.key_of_source(piece.source, wish.parse, identity=identity, pages=piece.pages)
+            is_picture = piece.source.is_picture
+            wanted = wanted_of(kit, wish, todo, is_picture=is_picture, parts=len(pieces))
+            kept.append(Kept(kit, key, self.warnings))
+            found.append(self._taken(kept[-1], wanted, piece.receipt))
+        live = [number for number, taken in enumerate(found) if taken is None]
+        statuses = {number: taken.status for number, taken in enumerate(found) if taken is not None}
 
-        def ask() -> ParseStatus:
-            return parse(source, self._wish, self._kit, self._report, receipt)
+        def on_parsed(number: int, status: ParseStatus) -> None:
+            statuses[live[number]] = status
+            kept[live[number]].keep(status)
 
-        return self._had(key, wanted, receipt, ask, is_picture=source.is_picture)
+        if live:
+            asked = [(pieces[number].source, pieces[number].receipt) for number in live]
+            parse_parts(asked, wish, kit, self._report, on_parsed)
+        return [
+            self._natives(statuses[number], kept[number], found[number], is_picture=piece.source.is_picture)
+            for number, piece in enumerate(pieces)
+        ]
 
     def of_uid(self, uid: str, receipt: AnyReceipt, ask: Callable[[], ParseStatus], *, is_picture: bool) -> Had:
         """Return the parse that was made under a uid; without a receipt it is neither in the archive nor kept there."""
         row = receipt.row
         key = None if row is None else ParseKey(row.account, row.sha256, row.options)
         wanted = wanted_of(self._kit, self._wish, (), is_picture=is_picture)
-        return self._had(key, wanted, receipt, ask, is_picture=is_picture, uid=uid)
-
-    def _had(
-        self,
-        key: ParseKey | None,
-        wanted: Collection[Native],
-        receipt: AnyReceipt,
-        ask: Callable[[], ParseStatus],
-        *,
-        is_picture: bool,
-        uid: str | None = None,
-    ) -> Had:
         kept = Kept(self._kit, key, self.warnings)
-        taken = None if self._wish.force else kept.take(wanted, self._stage, uid=uid)
+        taken = self._taken(kept, wanted, receipt, uid)
         if taken is None:
-            self.archived = False
             status = ask()
             kept.keep(status)
         else:
             status = taken.status
-            receipt.archived(status.uid, len(status.pages))
+        return self._natives(status, kept, taken, is_picture=is_picture)
+
+    def _taken(
+        self, kept: Kept, wanted: Collection[Native], receipt: AnyReceipt, uid: str | None = None
+    ) -> Taken | None:
+        """Return what the archive has of a parse, noted in its receipt; None where it must be asked for."""
+        taken = None if self._wish.force else kept.take(wanted, self._stage, uid=uid)
+        if taken is None:
+            self.archived = False
+        else:
+            receipt.archived(taken.status.uid, len(taken.status.pages))
+        return taken
+
+    def _natives(self, status: ParseStatus, kept: Kept, taken: Taken | None, *, is_picture: bool) -> Had:
         if is_picture and not self._kit.service.exports_pictures:
             return status, PictureNatives(status, self._source)
         files = {} if taken is None else taken.files

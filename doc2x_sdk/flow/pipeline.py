@@ -14,7 +14,7 @@ from doc2x_sdk.flow.fetch import Natives
 from doc2x_sdk.flow.kit import AnyReceipt, Kit, Reporter, Wish
 from doc2x_sdk.flow.naming import settled
 from doc2x_sdk.flow.parse import ask_for, parse
-from doc2x_sdk.flow.parses import Parses
+from doc2x_sdk.flow.parses import Parses, Piece
 from doc2x_sdk.flow.picture import as_pdf
 from doc2x_sdk.flow.process import parse_bundle
 from doc2x_sdk.flow.publish import Publisher, result_name
@@ -177,23 +177,17 @@ class Conversion:
     def run_parts(self, source: Source, parts: Sequence[Part], todo: list[str]) -> Document:
         """Do the same part by part, each under a receipt of its own, and join what comes."""
         check_formats(parts, self.wish.plan.natives)
-        statuses: list[ParseStatus] = []
-        found: list[Natives] = []
-        receipts: list[AnyReceipt] = []
+        pieces: list[Piece] = []
         with ExitStack() as held:
             for number, part in enumerate(parts, 1):
                 piece = cut(source, part, self.stage / f"part-{number}.pdf", self.kit.settings)
                 claim = self.kit.claim(piece, self.wish.parse, identity=source.sha256, pages=part.label)
-                receipts.append(held.enter_context(claim))
-                if number == 1:
-                    self.results.begin(receipts[0], todo)
-                status, natives = self.parses.of_source(
-                    piece, receipts[-1], todo, identity=source.sha256, pages=part.label, parts=len(parts)
-                )
-                statuses.append(status)
-                found.append(natives)
-            natives = found[0] if len(parts) == 1 else BookNatives(found)
-            return self.export(joined(parts, statuses), receipts[0], natives)
+                pieces.append(Piece(piece, held.enter_context(claim), part.label))
+            receipt = pieces[0].receipt
+            self.results.begin(receipt, todo)
+            statuses, natives = zip(*self.parses.of_pieces(pieces, todo, identity=source.sha256), strict=True)
+            found = natives[0] if len(parts) == 1 else BookNatives(natives)
+            return self.export(joined(parts, statuses), receipt, found)
 
     def export(self, status: ParseStatus, receipt: AnyReceipt, natives: Natives) -> Document:
         """Export, process and publish a parse that has succeeded."""

@@ -175,6 +175,13 @@ GUARDS = [
     ),
     Guard(
         "JR-04",
+        "book/test_budget.py::test_a_refusal_leaves_a_doubt_and_a_paid_uid_as_they_were",
+        PARSE,
+        '            self._anew = "paid again on purpose"\n',
+        '            self._anew = "paid again on purpose"\n            self.start_over()\n            return None\n',
+    ),
+    Guard(
+        "JR-04",
         "flow/test_pictures.py::test_a_lost_answer_to_the_one_call_is_never_followed_by_a_second_send",
         "service/v2.py",
         '        uid = uid_of_paid(answer, what, "uid")\n        data = data_of(answer, what)\n',
