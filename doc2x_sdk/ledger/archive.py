@@ -120,11 +120,9 @@ class Archive:
         if size > self._size:
             raise LedgerError(f"it is larger than the whole archive may be ({self._size} bytes)", advice=LARGER)
         self._make_room(size)
-        aside = self.folder / f"{ASIDE}{os.getpid()}-{secrets.token_hex(4)}"
-        file = os.fdopen(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb")
+        aside, descriptor = make_aside(self.folder)
         try:
-            with file:
-                lock(file.fileno())  # so that a sweep can tell whether its writer still lives
+            with os.fdopen(descriptor, "wb") as file:
                 write_part(file, entry, part, uid, content)
                 if os.name == "posix":
                     self._name(aside, entry, part)
@@ -203,7 +201,7 @@ class Archive:
             for entry in folders(group):
                 if ENTRY.fullmatch(entry.name):
                     with suppress(OSError):
-                        sizes = [each.stat(follow_symlinks=False).st_size for each in os.scandir(entry)]
+                        sizes = [each.stat(follow_symlinks=False).st_size for each in list(os.scandir(entry))]
                         yield entry.stat().st_mtime, sum(sizes), entry
 
     def _remove(self, path: Path) -> bool:
@@ -225,9 +223,8 @@ class Archive:
                 path = Path(entry.path)
                 if entry.name.startswith(GONE):
                     shutil.rmtree(path, ignore_errors=True)
-                elif entry.name.startswith(ASIDE) and is_left(path):
-                    with suppress(OSError):
-                        path.unlink()
+                elif entry.name.startswith(ASIDE):
+                    remove_left(path)
 
 
 def make_own(folder: Path) -> None:
@@ -250,13 +247,27 @@ def folders(folder: Path) -> Iterator[Path]:
                 yield Path(entry.path)
 
 
-def is_left(aside: Path) -> bool:
-    """Tell whether nobody writes a file any more."""
-    try:
-        descriptor = os.open(aside, os.O_RDWR)
-    except OSError:
-        return False
-    try:
-        return lock(descriptor)
-    finally:
+def make_aside(folder: Path) -> tuple[Path, int]:
+    """Make a new file whose lock tells that its writer lives; one that a sweep took away in between is made again."""
+    while True:
+        aside = folder / f"{ASIDE}{os.getpid()}-{secrets.token_hex(4)}"
+        descriptor = os.open(aside, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+        with suppress(FileNotFoundError):
+            if lock(descriptor) and os.path.samestat(os.fstat(descriptor), aside.stat()):
+                return aside, descriptor
         os.close(descriptor)
+
+
+def remove_left(aside: Path) -> None:
+    """Remove a file that nobody writes any more."""
+    with suppress(OSError):
+        descriptor = os.open(aside, os.O_RDWR)
+        try:
+            if not lock(descriptor):
+                return
+            if os.name == "posix":  # while the lock is held
+                aside.unlink()
+        finally:
+            os.close(descriptor)
+        if os.name != "posix":  # Windows keeps a file that is open
+            aside.unlink()

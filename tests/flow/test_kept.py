@@ -261,16 +261,23 @@ def test_a_part_that_is_whole_but_no_parse_is_not_used(
     from doc2x_sdk.ledger.archive import Archive
 
     contents = [b"no gzip", gzip.compress(b"no json"), gzip.compress(b"[]"), gzip.compress(b'{"result": {}}'),
-                gzip.compress(json.dumps({"result": {"pages": [{"page_idx": 1}]}, "convert_zip": None}).encode()),
-                gzip.compress(b" " * 40_000_000)]  # fmt: skip
+                packed_parse([{"page_idx": 1}]), packed_parse([{"page_idx": 0, "md": " " * 40_000_000}])]  # fmt: skip
     with client_of(service, ledger, max_answer_bytes=30_000_000) as client:
         client.convert(paper)
         entry = parts(archive)["parse"].parent.name
-        for content, uid in [*((each, "uid") for each in contents), (b"", "../../uid")]:
+        good = packed_parse([{"page_idx": 0, "md": "x"}])
+        for content, uid in [*((each, "uid") for each in contents), (good, "../../uid")]:
             Archive(archive, days=30, size=10**9, clock=StillClock().clock).put(entry, "parse", uid, content)
             document = client.convert(paper)
             assert (document.archived, len(document.warnings)) == (False, 1)
+        Archive(archive, days=30, size=10**9, clock=StillClock().clock).put(entry, "parse", "uid", good)
+        assert client.convert(paper).archived, "the parse that the others spoil is one"
     assert service.paid == 1
+
+
+def packed_parse(pages: list[dict[str, Any]]) -> bytes:
+    """A parse as the archive holds it."""
+    return gzip.compress(json.dumps({"result": {"pages": pages}, "convert_zip": None}).encode())
 
 
 def test_an_archive_that_can_not_be_written_is_a_warning(

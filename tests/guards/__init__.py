@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 __all__ = ["LISTS", "Guard"]
 
-LISTS = ("service", "cli", "plugins", "flow", "ledger")
+LISTS = ("service", "cli", "plugins", "flow", "ledger", "archive")
 
 
 @dataclass(frozen=True)
