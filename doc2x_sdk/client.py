@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn, Self
 from weakref import WeakSet
 
 from doc2x_sdk import config
-from doc2x_sdk.batch import Batch, BatchRun, Done, Quote, Rescue
+from doc2x_sdk.batch import Batch, BatchRun, Quote, Rescue, RescueRun
 from doc2x_sdk.clock import Clock
 from doc2x_sdk.errors import LedgerError
 from doc2x_sdk.flow import pipeline
@@ -94,7 +94,7 @@ class Doc2X(Steps):
         service = open_service(api, loaded, clock=clock, environ=environ)
         account = "local" if self._child is not None else loaded.settings.account or loaded.key.fingerprint()
         self._ledger_fault: LedgerError | None = None
-        self._batches: WeakSet[BatchRun] = WeakSet()
+        self._batches: WeakSet[BatchRun | RescueRun] = WeakSet()
         self._kit = Kit(
             service,
             loaded.settings,
@@ -177,7 +177,7 @@ class Doc2X(Steps):
         return client
 
     def close(self) -> None:
-        """Stop what batches still do, close the connections, and end the server that `local` started."""
+        """Stop what batches and rescues still do, close the connections, and end the server that `local` started."""
         for batch in list(self._batches):
             batch.close()
         self._kit.service.close()
@@ -412,16 +412,19 @@ class Doc2X(Steps):
         out: str | os.PathLike[str] | None = None,
         *,
         to: To = "md",
+        jobs: int | None = None,
         on_progress: ProgressCallback | None = None,
-    ) -> Iterator[Done]:
-        """Fetch everything that was paid for in the last 24 hours and is not there yet, the most urgent first.
+    ) -> RescueRun:
+        """Fetch everything that was paid for in the last 24 hours and is not there yet, and yield it as it comes.
 
-        It costs nothing. What another process works on is left to it.
+        The most urgent is begun first. It costs nothing. What another process works on is left to it. Closing the
+        iterator stops it, and its `remaining()` tells what is still to be fetched.
 
         Args:
             out: a folder for all of it; None takes the place that was stored with each result.
             to: the formats of what has none stored with it, such as a part of a book.
-            on_progress: called at each step, in this thread.
+            jobs: most documents at a time; 8 by default.
+            on_progress: called from worker threads.
 
         Raises:
             LedgerError: there is no ledger to read.
@@ -432,7 +435,9 @@ class Doc2X(Steps):
         formats = (to,) if isinstance(to, str) else tuple(to)
         self.formats.plan(formats)
         rescue = Rescue(self._kit, out=None if out is None else Path(out), to=formats, on_progress=on_progress)
-        return rescue.results()
+        run = RescueRun(rescue, jobs=jobs)
+        self._batches.add(run)
+        return run
 
     def fetch(
         self,

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from doc2x_sdk.batch.done import Done
 from doc2x_sdk.errors import ConfigError, Doc2XError, LedgerError, TaskFailed
-from doc2x_sdk.flow.kit import Kit, Stopped, Wish
+from doc2x_sdk.flow.callbacks import call_back
+from doc2x_sdk.flow.kit import Kit, Wish
 from doc2x_sdk.flow.pipeline import fetch
 from doc2x_sdk.ledger.rows import ParseRow, ResultRow
 from doc2x_sdk.models import ExportOptions, ProgressCallback
 from doc2x_sdk.service.answers import NOT_FOUND
 
-__all__ = ["Rescue", "urgent"]
+__all__ = ["Rescue", "Task", "urgent"]
 
 PAID = ("uploading", "submitted", "parsed")
 
@@ -32,45 +35,69 @@ class Task:
 
 
 class Rescue:
-    """Everything paid for whose time still runs and whose results are not all there. Iterate over `results()` once.
+    """Everything paid for whose time still runs and whose results are not all there. Safe to use from threads.
 
     Args:
         kit: of the client; must have a ledger.
         out: a folder for all of it; None takes the place that was stored with each result.
         to: the formats of what has none stored with it.
-        on_progress: called at each step.
+        on_progress: called at each step, from the threads that fetch.
     """
 
     def __init__(
         self, kit: Kit, *, out: Path | None, to: tuple[str, ...], on_progress: ProgressCallback | None = None
     ) -> None:
         self.stop = threading.Event()
-        self._kit = replace(kit, stop=self.stop)
+        self._kit = replace(kit, stop=self.stop, clock=replace(kit.clock, sleep=self._sleep))
+        self._sleep_plain = kit.clock.sleep
         self._out = out
         self._to = to
-        self._on_progress = on_progress
+        self._on_progress = None if on_progress is None else partial(call_back, on_progress)
         self._names: dict[str, str] = {}
+        self._rows = urgent(self._kit)
+        self._guard = threading.Lock()
+        self._ended: set[int] = set()
 
-    def results(self) -> Iterator[Done]:
-        """Fetch one document after another and yield what became of it."""
-        for row in urgent(self._kit):
-            for task in self._tasks(row):
-                done = task if isinstance(task, Done) else self._fetched(task)
-                if done is not None:
-                    yield done
+    def next(self) -> tuple[ParseRow, list[Task | Done]] | None:
+        """Return the most urgent parse that nobody has taken yet, and what is to be fetched of it; None at the end."""
+        with self._guard:
+            row = None if self.stop.is_set() else next(self._rows, None)
+            return None if row is None else (row, list(self._tasks(row)))
 
-    def _fetched(self, task: Task) -> Done | None:
-        """Fetch one; None for an upload that never arrived, of which nothing was paid."""
+    def fetched(self, task: Task) -> Done | None:
+        """Fetch one; None for an upload that never arrived, of which nothing was paid.
+
+        Raises `Stopped` once it was stopped, and `CallbackRaised`.
+        """
         row = task.row
         try:
             document = fetch(str(row.uid), task.wish, self._kit, on_progress=self._on_progress)
-        except Stopped:
-            return None
         except Doc2XError as error:
             if row.state == "uploading" and isinstance(error, TaskFailed) and error.code == NOT_FOUND:
                 return None
             return Done(row.source, error=error.about(uid=row.uid, source=row.source))
         return Done(row.source, document=document)
+
+    def ended(self, row: ParseRow) -> None:
+        """Note that all of a parse was fetched, or told to be out of reach."""
+        with self._guard:
+            self._ended.add(row.id)
+
+    def remaining(self) -> Iterator[ParseRow]:
+        """Yield the parse of each document that is still to be fetched, the most urgent first; twice for two places."""
+        for row in urgent(self._kit):
+            with self._guard:
+                left = [] if row.id in self._ended else list(self._tasks(row))
+            for _ in left:
+                yield row
+
+    def _sleep(self, seconds: float) -> None:
+        """Sleep, unless it is stopped meanwhile."""
+        if self._sleep_plain is time.sleep:
+            self.stop.wait(seconds)
+        else:
+            self._sleep_plain(seconds)
+        self._kit.check_stop()
 
     def _tasks(self, row: ParseRow) -> Iterator[Task | Done]:
         """Yield what is to be fetched of a parse: one task for each place, name and set of export options."""

@@ -22,7 +22,13 @@ TABLE_MOST = 40  # rows; a longer table shows what went wrong only
 
 
 class Run:
-    """The documents of one command and what became of them."""
+    """The documents of one command and what became of them.
+
+    Attributes:
+        unseen: what the table leaves out, of `STATES`.
+    """
+
+    unseen: tuple[str, ...] = ("there", "left")
 
     def __init__(
         self,
@@ -133,7 +139,7 @@ class Run:
 
     def show_table(self) -> None:
         """Draw the table of what was begun; of very many documents those that are not done."""
-        rows = [row for row in self.rows if state_of(row) not in ("there", "left")]
+        rows = [row for row in self.rows if state_of(row) not in self.unseen]
         if len(rows) > TABLE_MOST:
             rows = [row for row in rows if row.exit]
         if rows:

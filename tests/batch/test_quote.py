@@ -1,16 +1,21 @@
 """What a batch would cost, told without a request; and fetching what was paid for while it is there."""
 
+import json
+import threading
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
 
+from doc2x_sdk import Doc2X
 from doc2x_sdk.errors import ConfigError, NetworkError, OutcomeUnknown
 from doc2x_sdk.formats.registry import Formats
+from doc2x_sdk.models import Progress
 from tests.batch.conftest import Papers
 from tests.flow.folders import tree
 from tests.support.clocks import StillClock
-from tests.support.scripted import close
-from tests.support.scripted_service import ScriptedService, failed, make_pdf, told
+from tests.support.scripted import Conversation, Request, Step, close
+from tests.support.scripted_service import ScriptedService, failed, make_pdf, processing, told
 
 
 def test_a_quote_says_what_each_input_would_cost_and_asks_nobody(
@@ -105,7 +110,7 @@ def test_what_was_paid_for_is_fetched_to_where_it_was_wanted(
             with pytest.raises(Exception, match="parse"):
                 client.convert(paths[number], to=["md", "json"], out=out / str(number))
             service._script["export"].clear()
-        done = list(client.rescue())
+        done = list(client.rescue(jobs=1))
         assert [Path(each.source).name for each in done] == [
             "paper3.pdf",
             "paper1.pdf",
@@ -126,7 +131,7 @@ def test_what_has_no_place_needs_one_and_old_ones_are_gone(
         client.upload(first)
         clock.advance(23 * 3600.0)
         client.upload(second)
-        (done, other) = client.rescue()
+        (done, other) = client.rescue(jobs=1)
         assert isinstance(done.error, ConfigError)
         told(done.error, str(first), service.uids[0], "`out`")
         assert other.error is not None
@@ -138,6 +143,97 @@ def test_what_has_no_place_needs_one_and_old_ones_are_gone(
         assert list(client.rescue(out)) == []
     assert {name.partition("-")[0] for name in tree(out)} >= {"paper0.md", "paper0"}  # two documents, two names
     assert len([name for name in tree(out) if name.endswith(".md")]) == 2
+
+
+def lost(client: Doc2X, paths: list[Path], clock: StillClock) -> None:
+    """Pay for these, the first an hour before the second, and fetch none."""
+    for path in paths:
+        client.upload(path)
+        clock.advance(3600.0)
+
+
+def names(sources: Iterable[str]) -> list[str]:
+    return [Path(source).name for source in sources]
+
+
+def test_several_are_fetched_at_a_time_and_the_most_urgent_first(
+    service: ScriptedService, papers: Papers, out: Path, clock: StillClock
+) -> None:
+    """The answer to each of the first exports waits until as many have been asked for."""
+    at_once = threading.Barrier(3)
+    began: list[str] = []
+
+    def act(conversation: Conversation, request: Request) -> None:
+        began.append(json.loads(request.body)["uid"])
+        at_once.wait(30.0)
+        service._export(request).action(conversation, request)
+
+    with service.client(clock) as client:
+        lost(client, papers(7), clock)
+        service.on("export", *[Step(act)] * 3)
+        done = list(client.rescue(out, jobs=3))
+    assert [each.error for each in done] == [None] * 7
+    assert sorted(began) == service.uids[:3]
+    assert (service.paid, len(list(out.glob("*.md")))) == (7, 7)
+
+
+def test_a_rescue_that_is_stopped_tells_what_remains(
+    service: ScriptedService, papers: Papers, out: Path, clock: StillClock
+) -> None:
+    with service.client(clock) as client:
+        lost(client, papers(4), clock)
+        run = client.rescue(out, jobs=1)
+        assert [row.uid for row in run.remaining()] == service.uids
+        service.on("result", None, Step(lambda conversation, request: hang(conversation, request, run.stop)))
+        done = list(run)
+        assert names(each.source for each in done) == ["paper0.pdf"]
+        assert [row.uid for row in run.remaining()] == service.uids[1:]
+        again = client.rescue(out, jobs=1)
+        assert names(each.source for each in again) == ["paper1.pdf", "paper2.pdf", "paper3.pdf"]
+        assert list(again.remaining()) == []
+    assert (service.paid, service.count("export")) == (4, 5)
+
+
+def hang(conversation: Conversation, request: Request, then: Callable[[], None]) -> None:
+    """Say that it is at work, just after something else has happened."""
+    then()
+    processing(0).action(conversation, request)
+
+
+@pytest.mark.parametrize("how", ["close", "drop", "client"])
+def test_a_rescue_ends_with_its_iterator(how: str, service: ScriptedService, papers: Papers, out: Path) -> None:
+    clock = StillClock()
+    with service.client(clock) as client:
+        lost(client, papers(40), clock)
+        run = client.rescue(out, jobs=2)
+        assert next(run).error is None
+        if how == "close":
+            run.close()
+        elif how == "client":
+            client.close()
+        else:
+            del run
+        assert not [thread for thread in threading.enumerate() if thread.name.startswith("doc2x-rescue")]
+        exports = service.count("export")
+    assert exports == service.count("export")
+
+
+def test_what_a_callback_raises_in_a_rescue_comes_out_of_it(
+    service: ScriptedService, papers: Papers, out: Path, clock: StillClock
+) -> None:
+    error = NetworkError("the caller's own")
+
+    def fail(progress: Progress) -> None:
+        if progress.stage == "download":
+            raise error
+
+    with service.client(clock) as client:
+        lost(client, papers(3), clock)
+        with pytest.raises(NetworkError) as caught:
+            list(client.rescue(out, jobs=2, on_progress=fail))
+        assert caught.value is error
+        assert [each.error for each in client.rescue(out)] == [None] * 3
+    assert service.paid == 3
 
 
 def test_an_upload_that_never_arrived_is_nothing_to_rescue(service: ScriptedService, papers: Papers, out: Path) -> None:

@@ -1,8 +1,11 @@
 """`doc2x rescue`: what was paid for and is not there, fetched without another page paid."""
 
+import signal
+import sys
+
 import pytest
 
-from tests.cli.command import account, doc2x
+from tests.cli.command import Working, account, doc2x, ended, start
 from tests.support.scripted import ScriptedServer, reply
 from tests.support.scripted_service import ScriptedService, failed, make_pdf
 
@@ -45,6 +48,30 @@ def test_what_can_not_be_had_is_told_and_the_rest_comes(lost):
     done = doc2x("rescue", env=account(lost.origin))
     assert (done.code, len(done.lines)) == (8, 1)
     assert "2 documents: 1 done, 1 failed" in done.err
+
+
+@pytest.mark.faults("CL-01", "CL-03")
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows sends no SIGINT to one child")
+@pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
+def test_a_signal_tells_what_was_fetched_and_what_remains(tmp_path, lost, name, code):
+    working = Working()
+    lost.on("result", None)  # the first comes, the second never does
+    lost.always("result", working.step)
+    process = start("rescue", "--json", "--jobs", "1", env=account(lost.origin))
+    assert working.asked.wait(60.0)
+    process.send_signal(getattr(signal, name))
+    done = ended(process)
+    assert (done.code, len(done.json)) == (code, 2), done.err
+    assert "Run the same command to go on" in done.err
+    assert "Traceback" not in done.err
+    fetched, left = done.json
+    assert (list(fetched["files"]), fetched["error"]) == (["tex"], None)
+    assert (left["files"], left["error"]["type"], left["error"]["exit"]) == ({}, "NotFetched", code)
+    assert {fetched["uid"], left["uid"]} == set(lost.uids)
+
+    lost.always("result", None)
+    again = doc2x("rescue", env=account(lost.origin))
+    assert (again.code, len(again.lines), lost.paid) == (0, 1, 2)
 
 
 def test_nothing_to_rescue_is_an_empty_list(tmp_path):

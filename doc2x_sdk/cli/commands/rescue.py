@@ -40,6 +40,15 @@ __all__ = ["command"]
     section="Results",
     help="Format of a document whose receipt names none; all others get the formats that were asked for.",
 )
+@option(
+    "--jobs",
+    metavar="N",
+    type=click.IntRange(min=1),
+    default=8,
+    show_default=True,
+    section="Results",
+    help="Most documents at a time.",
+)
 @api_option
 @ledger_option
 @archive_option
@@ -51,27 +60,23 @@ def command(ctx: click.Context, /, *, out: str | None, to: tuple[str, ...], **op
 
     The receipts on this machine say what that is: documents of a run that was stopped or killed, that took too long,
     or whose results could not be written. Those that the service will forget first are fetched first. What another
-    process works on is left to it. It needs the key of the account that they were sent with.
+    process works on is left to it. It needs the key of the account that they were sent with. Ctrl-C stops it and tells
+    what was fetched and what remains.
     """
     from doc2x_sdk.cli import terminal
     from doc2x_sdk.cli.opening import open_account
-    from doc2x_sdk.cli.progress import reporter
-    from doc2x_sdk.cli.rows import Row
-    from doc2x_sdk.cli.run import Run
+    from doc2x_sdk.cli.rescued import Rescued
+    from doc2x_sdk.cli.stopping import Stopping
     from doc2x_sdk.formats.registry import Formats
 
     formats = Formats.installed()
     formats.plan(to)
-    run = Run((), to=to, out=out, **{name: options[name] for name in ("quiet", "as_json", "api")})
+    run = Rescued((), to=to, out=out, **{name: options[name] for name in ("quiet", "verbose", "as_json", "api")})
     with (
+        Stopping() as stopping,
         open_account(formats, **{name: options[name] for name in ("api", "ledger", "archive")}) as client,
-        reporter(quiet=options["quiet"], verbose=options["verbose"]) as report,
     ):
-        count = 0
-        for count, done in enumerate(client.rescue(out, to=to, on_progress=report.step), 1):  # noqa: B007 - looked at below
-            report.end()
-            named = terminal.printable(done.source)
-            run.add(Row.of(named, done.document) if done.document else Row(named, error=done.error))
+        count = run.through(client, stopping, jobs=options["jobs"])
     if not count and not options["quiet"]:
         terminal.say("Nothing to rescue: all that was paid for in the last 24 hours is there.")
     ctx.exit(run.finish())
