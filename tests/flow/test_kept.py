@@ -19,8 +19,10 @@ from doc2x_sdk import Doc2X
 from doc2x_sdk.clock import Clock
 from doc2x_sdk.errors import BudgetExceeded, OutcomeUnknown, TaskFailed
 from doc2x_sdk.flow.kept import without_permissions
+from doc2x_sdk.ledger.archive import Archive
 from doc2x_sdk.local.server import LocalServer
 from doc2x_sdk.local.settings import ServerSettings
+from doc2x_sdk.models import Progress
 from tests.book.papers import make_book
 from tests.flow.folders import tree
 from tests.support.clocks import StillClock
@@ -180,6 +182,53 @@ def test_a_name_with_the_uid(service: ScriptedService, paper: Path, out: Path, l
     assert second.files["md"].stem == first.uid
 
 
+def test_what_is_kept_is_what_came_whatever_post_processors_make_of_it(
+    service: ScriptedService, paper: Path, out: Path, ledger: Path
+) -> None:
+    noted = "# Title\n\n<!-- Media -->\n\n![](images/0_1.jpg)\n"
+    service.exports["md"] = make_zip({"md.md": noted, "images/0_1.jpg": b"a picture"})
+    clean = {"clean": {"comments": False}}
+    with client_of(service, ledger) as client:
+        client.convert(paper, to="md", out=out / "one", options=clean)
+        assert client.convert(paper, to="md", out=out / "two", options=clean).archived
+        raw = client.convert(paper, to="md", out=out / "three")
+    assert raw.archived
+    assert tree(out / "one") == tree(out / "two")
+    assert b"Media" not in tree(out / "one")["paper.md"]
+    assert b"<!-- Media -->" in tree(out / "three")["paper.md"]
+
+
+def test_a_prune_in_the_middle_takes_nothing_from_a_document_in_work(
+    service: ScriptedService, paper: Path, out: Path, ledger: Path, archive: Path
+) -> None:
+    def prune(progress: Progress) -> None:
+        if progress.stage == "export":
+            Archive(archive, days=30, size=10**9).prune(everything=True)
+            gone.append(parts(archive) == {})
+
+    gone: list[bool] = []
+    with client_of(service, ledger) as client:
+        client.convert(paper, to=["md", "docx"], out=out / "one")
+        asked = len(service.server.requests)
+        document = client.convert(paper, to=["md", "docx"], out=out / "two", on_progress=prune)
+    assert (document.archived, gone, len(service.server.requests)) == (True, [True, True], asked)
+    assert tree(out / "one") == tree(out / "two")
+
+
+def test_chosen_pages_are_an_entry_of_their_own(
+    service: ScriptedService, tmp_path: Path, out: Path, ledger: Path
+) -> None:
+    book = make_book(tmp_path / "paper.pdf", 4)
+    with client_of(service, ledger) as client:
+        client.convert(book, pages="2", to=["md", "docx"], out=out / "one")
+        assert client.quote([book], pages="2", to=["md", "docx"]).all().counts == {"archived": 1}
+        again = client.convert(book, pages="2", to=["md", "docx"], out=out / "two", max_pages=0)
+        assert (again.archived, [page.index for page in again.pages]) == (True, [1])
+        assert client.quote([book], pages="3", to="md").all().to_pay == 1
+        assert client.quote([book], to="md").all().to_pay == 4
+    assert tree(out / "one") == tree(out / "two")
+
+
 # the quote
 
 
@@ -258,8 +307,6 @@ def test_a_damaged_part_is_not_used_and_is_replaced(
 def test_a_part_that_is_whole_but_no_parse_is_not_used(
     service: ScriptedService, paper: Path, ledger: Path, archive: Path
 ) -> None:
-    from doc2x_sdk.ledger.archive import Archive
-
     contents = [b"no gzip", gzip.compress(b"no json"), gzip.compress(b"[]"), gzip.compress(b'{"result": {}}'),
                 packed_parse([{"page_idx": 1}]), packed_parse([{"page_idx": 0, "md": " " * 40_000_000}])]  # fmt: skip
     with client_of(service, ledger, max_answer_bytes=30_000_000) as client:

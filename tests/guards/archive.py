@@ -120,6 +120,13 @@ GUARDS = [
     ),
     Guard(
         "KEPT",
+        WAY + "test_a_prune_in_the_middle_takes_nothing_from_a_document_in_work",
+        KEPT,
+        "        taken = self._files.get((to, options))\n",
+        "        taken = None\n",
+    ),
+    Guard(
+        "KEPT",
         WAY + "test_force_passes_it_by_and_what_comes_takes_its_place",
         PARSES,
         "None if self._wish.force else kept.take(",
