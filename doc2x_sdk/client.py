@@ -33,7 +33,6 @@ from doc2x_sdk.service.generations import open_service
 from doc2x_sdk.service.readers import known_uid
 from doc2x_sdk.service.session import no_key
 from doc2x_sdk.steps import Model, Steps, parse_options
-from doc2x_sdk.version import __version__
 
 if TYPE_CHECKING:
     from doc2x_sdk.local.child import LocalProcess
@@ -155,7 +154,7 @@ class Doc2X(Steps):
         Raises:
             ConfigError: the extra `local` is not installed, or the server did not start.
         """
-        from doc2x_sdk.local import child  # noqa: PLC0415 - an extra, and only here
+        from doc2x_sdk.local import child, extra  # noqa: PLC0415 - an extra, and only here
         from doc2x_sdk.local.settings import ServerSettings  # noqa: PLC0415
 
         told = ServerSettings(**(server or {}))
@@ -169,7 +168,7 @@ class Doc2X(Steps):
             loaded = config.load(apikey=process.key, environ=environ, api=api, **settings)
             client = cls.__new__(cls)
             client._child = process
-            client._engine = f"local {__version__} {told.chunk_pages}"
+            client._engine = extra.engine_name(told.chunk_pages)
             client._open(api, loaded, clock or Clock(), formats or Formats.installed(), environ)
         except BaseException:
             process.close()
