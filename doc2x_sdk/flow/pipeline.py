@@ -263,7 +263,8 @@ class Conversion:
 
     def native(self, to: str, natives: Natives) -> Bundle:
         """Return a native format's bundle."""
-        self.report("export", 0, 1, to)
+        if not self.parses.archived:
+            self.report("export", 0, 1, to)
         self.results.exporting(to)
         return natives.fetch(
             to, self.wish.export, self.stage, lambda done, total: self.report("download", done, total, to)

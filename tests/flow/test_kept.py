@@ -202,16 +202,19 @@ def test_a_prune_in_the_middle_takes_nothing_from_a_document_in_work(
     service: ScriptedService, paper: Path, out: Path, ledger: Path, archive: Path
 ) -> None:
     def prune(progress: Progress) -> None:
-        if progress.stage == "export":
+        stages.append(progress.stage)
+        if progress.stage == "publish":
             Archive(archive, days=30, size=10**9).prune(everything=True)
             gone.append(parts(archive) == {})
 
     gone: list[bool] = []
+    stages: list[str] = []
     with client_of(service, ledger) as client:
         client.convert(paper, to=["md", "docx"], out=out / "one")
         asked = len(service.server.requests)
         document = client.convert(paper, to=["md", "docx"], out=out / "two", on_progress=prune)
     assert (document.archived, gone, len(service.server.requests)) == (True, [True, True], asked)
+    assert stages == ["check", "publish", "publish"]
     assert tree(out / "one") == tree(out / "two")
 
 

@@ -333,7 +333,7 @@ DOWNLOADS = [
         "DL-16",
         DOWNLOAD + "test_both_delimiters_are_told_apart_by_the_main_file",
         "flow/fetch.py",
-        "if main.stem not in NATIVE_FORMATS or main.stem == to:",
+        "if not self._service.shares_slot or main.stem not in NATIVE_FORMATS or main.stem == to:",
         "if main:",
     ),
     Guard(
