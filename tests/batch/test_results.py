@@ -1,6 +1,8 @@
 """A batch: what becomes of each input, what a second run does, and what things are called."""
 
+import itertools
 import json
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +12,7 @@ from doc2x_sdk import Doc2X
 from doc2x_sdk.batch import Done
 from doc2x_sdk.errors import ConfigError, Doc2XError, FileError, InputChanged, LedgerError, OutputError
 from doc2x_sdk.ledger.rows import read_jobs
+from doc2x_sdk.models import Progress
 from tests.batch.conftest import Papers
 from tests.flow.folders import tree
 from tests.support.clocks import StillClock
@@ -182,9 +185,13 @@ def test_the_paths_own_failure_reaches_the_caller_after_what_was_begun(
 def test_no_more_documents_are_in_work_than_jobs(
     jobs: int, service: ScriptedService, papers: Papers, out: Path
 ) -> None:
+    """The first ones wait for each other, so that there are as many at once."""
     seen: list[int] = []
+    together, turns = threading.Barrier(jobs), itertools.count()
 
-    def note(_: object) -> None:
+    def note(step: Progress) -> None:
+        if step.stage == "check" and next(turns) < jobs:
+            together.wait(60.0)
         seen.append(run.in_flight)
 
     with service.client() as client:

@@ -7,12 +7,14 @@ import os
 import random
 import subprocess
 import sys
+import time
 import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from doc2x_sdk.ledger.rows import read_jobs
 from doc2x_sdk.local.server import LocalServer
@@ -22,6 +24,7 @@ __all__ = ["Killed", "World", "Zygote", "zygote"]
 
 KEY = "sk-crash-tests-own-key"
 SIGKILL = -9
+OPEN = ("01", "08")  # ESTABLISHED, and CLOSE_WAIT: the other end is gone
 
 
 class Zygote:
@@ -122,6 +125,7 @@ class World:
             if code == SIGKILL:
                 seen.kills += 1
                 seen.killed_at.append((self.folder / "where").read_text(encoding="utf-8"))
+                self.settle()
             self.check_files(whole=False)
             if code == 0:
                 break
@@ -130,6 +134,19 @@ class World:
         seen.runs += 1
         seen.ends, seen.names = told["ends"], told["names"]
         return seen
+
+    def settle(self) -> None:
+        """Wait until the server has heard the killed process out: what it sent may still be in the kernel.
+
+        Where only Linux tells, the others go by their luck.
+        """
+        port = f":{urlsplit(self.server.url).port:04X}"
+        end = time.monotonic() + 60.0
+        while time.monotonic() < end and Path("/proc/net/tcp").exists():
+            lines = [line.split() for line in Path("/proc/net/tcp").read_text(encoding="ascii").splitlines()[1:]]
+            if not any(words[1].endswith(port) and words[3] in OPEN for words in lines):
+                return
+            time.sleep(0.002)
 
     def check(self) -> None:
         """After a run to the end: paid once each, no paid uid lost, nothing partial, nothing left behind."""

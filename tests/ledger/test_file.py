@@ -191,6 +191,7 @@ def test_a_locked_ledger_is_waited_for_and_then_told(path: Path, monkeypatch: py
     with pytest.raises(Locked) as caught:
         store.write(lambda connection: insert(connection, 1))
     told(caught.value, "locked by another process", "Wait for the other")
+    store._writer.execute("PRAGMA busy_timeout=60000").close()
     waiting = store.submit(lambda connection: insert(connection, 2))
     other.execute("COMMIT")
     waiting.result()

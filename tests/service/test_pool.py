@@ -15,7 +15,7 @@ THREADS = 32
 @pytest.mark.faults("TR-14")
 def test_32_threads_keep_their_connections(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
-    together = threading.Barrier(THREADS, timeout=10)
+    together = threading.Barrier(THREADS, timeout=60)
 
     def echo(conversation: Conversation, request: Request) -> None:
         together.wait()  # so that all of them are on the way at once

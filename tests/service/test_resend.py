@@ -130,13 +130,12 @@ def test_a_living_connection_is_used_again() -> None:
 )
 def test_a_paid_step_with_a_lost_answer_is_unknown_and_not_repeated(what: str, lost: Step) -> None:
     clock = SkippingClock()
-    with (
-        ScriptedServer(lost, TAKEN) as server,
-        open_service(server, clock, stall_timeout=0.1) as service,
-        pytest.raises(OutcomeUnknown),
-    ):
-        PAID[what](service)
-    assert (len(server.requests), clock.sleeps) == (1, [])
+    with ScriptedServer(lost, TAKEN) as server, open_service(server, clock, stall_timeout=0.1) as service:
+        with pytest.raises(OutcomeUnknown):
+            PAID[what](service)
+        service.close()
+        server.wait_ended(1)  # what left has been read by then
+        assert (len(server.requests), server.connections, clock.sleeps) == (1, 1, [])
 
 
 @pytest.mark.faults("TR-10")

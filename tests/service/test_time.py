@@ -1,5 +1,6 @@
 """No call waits longer than it may: silence, drips, retries and what the service asks for share one deadline."""
 
+import threading
 import time
 from collections.abc import Callable
 from email.utils import formatdate
@@ -25,6 +26,8 @@ CALLS: dict[str, Callable[[ServiceV2], object]] = {
     "download": lambda service: service.stream(signed(service.transport.base_url), "x").__enter__(),
 }
 PROCESSING = reply(json=envelope({"status": "processing"}))
+BUSY = 20.0
+"""Seconds that a busy machine may need where the limit is 0.2; without the limit it takes 30, or for ever."""
 
 
 @pytest.mark.faults("TR-01")
@@ -37,7 +40,7 @@ def test_a_silent_server_is_given_up(name: str) -> None:
         pytest.raises((NetworkError, OutcomeUnknown), match="no answer in time"),
     ):
         CALLS[name](service)
-    assert time.monotonic() - begun < 2
+    assert time.monotonic() - begun < BUSY
 
 
 def test_every_wait_has_a_limit_by_default() -> None:
@@ -69,24 +72,27 @@ def test_a_dripping_server_is_cut_off_at_the_deadline(script: Step, name: str) -
         pytest.raises((DeadlineExceeded, OutcomeUnknown), match="within the time limit"),
     ):
         CALLS[name](service)
-    assert time.monotonic() - begun < 1.2
+    assert time.monotonic() - begun < BUSY
 
 
 @pytest.mark.faults("TR-02")
 def test_a_download_that_moves_is_not_cut() -> None:
-    blocks = 8
+    """Each block comes later than a whole call may take."""
+    clock, opened, blocks = StillClock(), threading.Event(), 8
 
     def act(conversation: Conversation, request: Request) -> None:
         conversation.send(b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\n")
+        opened.wait(BUSY)
         for _ in range(blocks):
-            conversation.pause(0.05)
+            clock.advance(100.0)
             conversation.send(b"x")
 
     with (
         ScriptedServer(Step(act)) as server,
-        open_service(server, SkippingClock(), call_timeout=0.2, stall_timeout=5.0, retries=0) as service,
+        open_service(server, clock, call_timeout=60.0, stall_timeout=BUSY, retries=0) as service,
         service.stream(signed(server.origin), "The download") as response,
     ):
+        opened.set()
         assert response.raw.read() == b"x" * blocks
 
 
@@ -122,15 +128,19 @@ def test_an_upload_may_pause_longer_than_a_connection_may_take() -> None:
 
 @pytest.mark.faults("TR-03")
 def test_attempts_and_pauses_share_one_deadline() -> None:
-    clock = SkippingClock()
-    begun = clock.monotonic()
+    clock = StillClock()
+
+    def take_time(conversation: Conversation, request: Request) -> None:
+        clock.advance(0.2)
+        conversation.close()
+
     with (
-        ScriptedServer(stall()) as server,
-        open_service(server, clock, call_timeout=1.0, read_timeout=0.2, retries=5) as service,
+        ScriptedServer(Step(take_time)) as server,
+        open_service(server, clock, call_timeout=1.0, retries=5) as service,
         pytest.raises(NetworkError) as caught,
     ):
         service.status("u1")
-    assert clock.monotonic() - begun < 1.2
+    assert clock.monotonic() == pytest.approx(1000.9)
     assert clock.sleeps == [0.5]  # the next one, 1 s, would pass the deadline
     assert server.connections == 2
     assert caught.value.__cause__ is None
