@@ -14,7 +14,8 @@ from doc2x_sdk.flow.callbacks import own_errors
 from doc2x_sdk.flow.download import download
 from doc2x_sdk.flow.export import export
 from doc2x_sdk.flow.kit import Kit, Reporter, Wish
-from doc2x_sdk.flow.parse import ask_for, parse_picture, send
+from doc2x_sdk.flow.parse import ask_for
+from doc2x_sdk.flow.parsed import parse_picture, send
 from doc2x_sdk.flow.publish import publish_file
 from doc2x_sdk.flow.source import Input, open_source
 from doc2x_sdk.flow.wait import Ask, wait

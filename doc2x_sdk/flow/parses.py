@@ -9,7 +9,7 @@ from pathlib import Path
 from doc2x_sdk.flow.fetch import Fetcher, Natives
 from doc2x_sdk.flow.kept import Kept, KeptNatives, Native, Taken, exports_of
 from doc2x_sdk.flow.kit import AnyReceipt, Kit, Reporter, Wish
-from doc2x_sdk.flow.parse import parse_parts
+from doc2x_sdk.flow.parsed import parse_parts
 from doc2x_sdk.flow.process import PictureNatives
 from doc2x_sdk.flow.source import Source
 from doc2x_sdk.ledger.rows import ParseKey

@@ -13,7 +13,8 @@ from doc2x_sdk.flow.derive import Exporters, announce, post_process
 from doc2x_sdk.flow.fetch import Natives
 from doc2x_sdk.flow.kit import AnyReceipt, Kit, Reporter, Wish
 from doc2x_sdk.flow.naming import settled
-from doc2x_sdk.flow.parse import ask_for, parse
+from doc2x_sdk.flow.parse import ask_for
+from doc2x_sdk.flow.parsed import parse
 from doc2x_sdk.flow.parses import Parses, Piece
 from doc2x_sdk.flow.picture import as_pdf
 from doc2x_sdk.flow.process import parse_bundle
