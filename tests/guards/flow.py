@@ -463,15 +463,15 @@ DISKS = [
         "FS-04",
         DISK + "test_a_kill_between_write_and_rename_leaves_whole_files_only",
         "flow/disk.py",
-        "    if overwrite:\n        staged.replace(final)\n",
-        "    if overwrite:\n        final.write_bytes(b'')\n        staged.replace(final)\n",
+        "    if overwrite:\n        os.replace(staged, name, dst_dir_fd=within)\n",
+        "    if overwrite:\n        final.write_bytes(b'')\n        os.replace(staged, name, dst_dir_fd=within)\n",
         case="True",
     ),
     Guard(
         "FS-05",
         DISK + "test_a_name_that_is_taken_at_the_last_moment_is_left",
         "flow/disk.py",
-        "        os.link(staged, final, follow_symlinks=False)\n",
+        "        os.link(staged, name, dst_dir_fd=within, follow_symlinks=False)\n",
         "        if final.exists():\n            raise FileExistsError\n        staged.replace(final)\n",
     ),
     Guard(
@@ -488,7 +488,7 @@ DISKS = [
         "batch/names.py",
         "            if key in self._taken:\n",
         "            if key in ():\n",
-        more=(("if self._is_another(template, source) else template", "if mark in template else template"),),
+        more=(("return settled(wish, source, self._kit).name", "return plain"),),
     ),
 ]
 
