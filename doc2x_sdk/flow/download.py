@@ -14,7 +14,7 @@ from doc2x_sdk.clock import Clock
 from doc2x_sdk.config import Settings
 from doc2x_sdk.errors import ArchiveError, DownloadError, NetworkError, ResponseTooLarge, TruncatedDownload, UnsafeURL
 from doc2x_sdk.flow.disk import writing
-from doc2x_sdk.flow.polling import GrowingPace
+from doc2x_sdk.flow.pace import GrowingPace
 from doc2x_sdk.flow.unpack import check_archive
 from doc2x_sdk.models import ExportLink, SignedURL
 from doc2x_sdk.service.contract import Streams

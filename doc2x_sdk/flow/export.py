@@ -8,7 +8,8 @@ from collections.abc import Callable
 from doc2x_sdk.clock import Clock
 from doc2x_sdk.config import Settings
 from doc2x_sdk.errors import Doc2XError, NetworkError, ProtocolError, TaskFailed, WaitTimeout
-from doc2x_sdk.flow.polling import Forgiving, GrowingPace
+from doc2x_sdk.flow.pace import GrowingPace
+from doc2x_sdk.flow.polling import Forgiving
 from doc2x_sdk.models import ExportLink, ExportOptions, ExportStatus, SignedURL
 from doc2x_sdk.service.contract import Exports
 

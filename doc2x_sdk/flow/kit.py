@@ -15,6 +15,7 @@ from doc2x_sdk.config import Settings
 from doc2x_sdk.errors import BudgetExceeded, Doc2XError
 from doc2x_sdk.flow.callbacks import call_back
 from doc2x_sdk.flow.fetch import ExportSlots
+from doc2x_sdk.flow.pace import ParseSpeed
 from doc2x_sdk.flow.source import Source
 from doc2x_sdk.flow.staging import sweep
 from doc2x_sdk.flow.wait import FAST, poll_floor
@@ -43,7 +44,7 @@ LOCAL = "local"
 """The account of the servers that `Doc2X.local` starts, whose uids die with them."""
 PICTURE_FORMATS = frozenset({"md", "md_dollar"})
 """What v2 gives of a picture; for the others it is sent as a PDF."""
-BATCH_FLOOR = 0.8  # seconds between two looks at one of many documents
+BATCH_FLOOR = 0.4  # seconds between two looks at one of many documents
 
 Stage = Literal["check", "upload", "parse", "export", "download", "publish"]
 
@@ -107,16 +108,13 @@ class NoReceipt:
     """Stands for a receipt where there is no ledger: every slot is free and nothing is remembered."""
 
     row = None
+    probes = False
 
     def start_over(self, reason: str) -> None:
         """Do nothing."""
 
     def wait_for_slot(self, check: Callable[[], None]) -> None:
         """Do nothing."""
-
-    def is_growing(self) -> bool:
-        """Return False."""
-        return False
 
     def uploading(self, uid: str) -> None:
         """Do nothing."""
@@ -175,6 +173,7 @@ class Kit:
     hold: threading.Event = field(default_factory=threading.Event)
     budget: Budget = field(default_factory=Budget)
     in_batch: bool = False
+    speed: ParseSpeed = field(default_factory=ParseSpeed, repr=False)
     swept: set[Path] = field(default_factory=set, repr=False)
     archive: Archive | None = None
 

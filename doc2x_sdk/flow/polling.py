@@ -1,4 +1,4 @@
-"""How every wait here behaves: when to look, what to forgive, when to give up."""
+"""How every wait here behaves: what to forgive, and when to give up."""
 
 from __future__ import annotations
 
@@ -8,83 +8,16 @@ from typing import TypeVar
 
 from doc2x_sdk.clock import Clock, Deadline
 from doc2x_sdk.errors import Doc2XError, NetworkError, ProtocolError, RateLimit, ResponseTooLarge, TaskFailed
+from doc2x_sdk.flow.pace import LONGEST_PAUSE, GrowingPace
 from doc2x_sdk.service.answers import LIMIT_CODES, NOT_FOUND
 
-__all__ = ["Forgiving", "GrowingPace", "ParsePace"]
+__all__ = ["Forgiving"]
 
 log = logging.getLogger("doc2x_sdk")
 
 T = TypeVar("T")
 NOT_FOUND_GRACE = 30.0  # seconds after an upload in which the service may not know its uid yet
 TROUBLE_CODES = frozenset({"internal_error", "parse_create_task_error", "parse_error"})
-LONGEST_PAUSE = 8.0
-
-
-class ParsePace:
-    """When to look at a parse next.
-
-    The first look comes at half of what the pages should take. While the progress stands at 0, a pause is at most 35 %
-    of what has passed. Once it moves, its speed between two looks predicts the end, and a pause is 85 % of what seems
-    left; within two floors of the end, all of it. No pause is below the floor or 1 % of what has passed, nor over 8 s.
-    """
-
-    def __init__(self, clock: Clock, pages: int, *, floor: float, start: float = 0.5, per_page: float = 0.15) -> None:
-        self._clock = clock
-        self._floor = floor
-        self._start = start
-        self._began = clock.monotonic()
-        self._estimate = start + per_page * max(1, pages)
-        self._moved: tuple[float, int] | None = None  # the first look that saw progress: seconds, percent
-
-    def first_pause(self) -> float:
-        """Return the seconds until the first look."""
-        return self._jittered(self._estimate / 2)
-
-    def pause(self, progress: int) -> float:
-        """Return the seconds until the look after one that saw this percentage, below 100."""
-        elapsed = self._clock.monotonic() - self._began
-        if progress <= 0:
-            left, most = max(0.0, self._estimate - elapsed) or float("inf"), 0.35 * elapsed
-        else:
-            left, most = (100 - progress) / self._speed(elapsed, progress), elapsed
-        wanted = left if left < 2 * self._floor else 0.85 * left
-        return self._jittered(max(min(wanted, most), 0.01 * elapsed))
-
-    def _speed(self, elapsed: float, progress: int) -> float:
-        """Return percent a second: since progress was first seen, or since the queue should have ended."""
-        if self._moved is None:
-            self._moved = elapsed, progress
-        since, before = self._moved
-        if progress > before and elapsed > since:
-            return (progress - before) / (elapsed - since)
-        return progress / max(0.01, elapsed - min(self._start, elapsed / 2))
-
-    def _jittered(self, wanted: float) -> float:
-        """Let chance move a pause by 5 %, upwards only from the floor."""
-        wanted = min(wanted, LONGEST_PAUSE) * self._clock.uniform(0.95, 1.05)
-        return max(self._floor * self._clock.uniform(1.0, 1.05), wanted)
-
-
-class GrowingPace:
-    """Pauses that grow up to `most` seconds, each 5 % up or down by chance.
-
-    The first is `first` seconds; those behind it begin at `then`, which is `first * grow` unless it is given.
-    """
-
-    def __init__(
-        self, clock: Clock, *, first: float, then: float | None = None, grow: float = 1.3, most: float = 3.0
-    ) -> None:
-        self._clock = clock
-        self._next = first
-        self._then = first * grow if then is None else then
-        self._grow = grow
-        self._most = most
-
-    def pause(self) -> float:
-        """Return the seconds until the next look."""
-        pause = self._next
-        self._next, self._then = min(self._most, self._then), min(self._most, self._then * self._grow)
-        return pause * self._clock.uniform(0.95, 1.05)
 
 
 class Forgiving:
@@ -119,6 +52,7 @@ class Forgiving:
         self.deadline = deadline
         self.working = False
         """Whether the service was seen at work on the uid: a limit code then is a throttled answer, no more."""
+        self._held_up = False
         self.on_limit: Callable[[str | None], None] | None = None
         """Called with the code of each limit that keeps the service from beginning."""
 
@@ -147,8 +81,12 @@ class Forgiving:
         if isinstance(error, RateLimit):
             if self._network and error.code not in LIMIT_CODES:
                 return True
-            if self.on_limit is not None and not self.working:
-                self.on_limit(error.code)
+            if not self.working:
+                if not self._held_up:
+                    self._pace = GrowingPace(self._clock, first=0.8, grow=1.1, most=LONGEST_PAUSE)
+                self._held_up = True
+                if self.on_limit is not None:
+                    self.on_limit(error.code)
             return self.working or self._within_patience()
         if isinstance(error, ResponseTooLarge) or not self._network:
             return False
@@ -159,6 +97,11 @@ class Forgiving:
         if self._failing_since is None:
             self._failing_since = now
         return now - self._failing_since < self._patience
+
+    def was_held_up(self) -> bool:
+        """Tell, once, whether a limit has kept the service from beginning with the uid."""
+        was, self._held_up = self._held_up, False
+        return was
 
     def pause_after_failure(self) -> None:
         """Wait after a forgiven failure: longer each time, and as long as the service asked."""

@@ -15,7 +15,8 @@ from typing import Self
 from doc2x_sdk.clock import Clock
 from doc2x_sdk.config import Settings
 from doc2x_sdk.errors import AuthError, Doc2XError, FileError, InputChanged, NetworkError, ProtocolError
-from doc2x_sdk.flow.polling import Forgiving, GrowingPace
+from doc2x_sdk.flow.pace import GrowingPace
+from doc2x_sdk.flow.polling import Forgiving
 from doc2x_sdk.flow.source import Source
 from doc2x_sdk.models import ParseOptions, UploadSlot
 from doc2x_sdk.service.answers import NOT_FOUND

@@ -9,7 +9,8 @@ from typing import Protocol
 from doc2x_sdk.clock import Clock, Deadline
 from doc2x_sdk.config import Settings
 from doc2x_sdk.errors import IncompleteResult, WaitTimeout
-from doc2x_sdk.flow.polling import Forgiving, ParsePace
+from doc2x_sdk.flow.pace import ParsePace, ParseSpeed
+from doc2x_sdk.flow.polling import Forgiving
 from doc2x_sdk.models import ParseStatus
 from doc2x_sdk.service.readers import failed_parse
 
@@ -46,6 +47,8 @@ def wait(
     fresh: bool = False,
     working: bool = False,
     early: bool = False,
+    speed: ParseSpeed | None = None,
+    looks_are_dear: Callable[[], bool] = lambda: False,
     on_working: Callable[[], None] | None = None,
     on_progress: Callable[[int], None] | None = None,
     on_limit: Callable[[str | None], None] | None = None,
@@ -63,6 +66,8 @@ def wait(
         fresh: the upload has just ended, so the service may not know the uid yet.
         working: the service was seen at work on it before.
         early: look soon whether it is.
+        speed: of other parses: what the first look goes by, and what it teaches.
+        looks_are_dear: tells whether the service limits requests at present, so that each look costs another a place.
         on_working: called when it first is.
         on_progress: called with a percentage that never falls.
         on_limit: called with the code when the service is too full to begin with the uid.
@@ -75,11 +80,13 @@ def wait(
         AuthError, QuotaExceeded, NetworkError: as the service's methods.
     """
     fast = floor < FAST
-    pace = ParsePace(clock, pages or 1, floor=floor, start=0.1 if fast else 0.5, per_page=0.02 if fast else 0.15)
+    start, per_page = (0.1, 0.02) if fast else (0.5, 0.15)
+    pace = ParsePace(clock, pages or 1, floor=floor, start=start, per_page=per_page, speed=speed if fresh else None)
     polls = Forgiving(clock, deadline, patience=settings.patience, retries=settings.retries, fresh=fresh)
     polls.on_limit, polls.working = on_limit, working
-    shown, word = 0, "not asked yet"
+    shown, word, tell = 0, "not asked yet", on_progress or untold
     if fresh:
+        pace.dear = looks_are_dear()
         polls.sleep(min(pace.first_pause(), EARLY) if early else pace.first_pause())
     while not deadline.passed():
         status = polls.ask(lambda: ask(uid, deadline=deadline))
@@ -87,8 +94,8 @@ def wait(
             polls.pause_after_failure()
             continue
         if status.done:
-            if on_progress is not None:
-                on_progress(100)
+            pace.ended()
+            tell(100)
             return check_complete(status, pages)
         if status.state == "failed":
             raise failed_parse(status)
@@ -99,10 +106,16 @@ def wait(
                 "uid %s: the service says %.60r, which this version does not know; waiting on", uid, status.state
             )
         word, shown = status.state, max(shown, status.progress)
-        if on_progress is not None:
-            on_progress(shown)
+        tell(shown)
+        if polls.was_held_up():
+            pace.begin_anew(shown)
+        pace.dear = looks_are_dear()
         polls.sleep(pace.pause(min(shown, 99)))
     raise WaitTimeout(f"The parse had not ended in time; the last word was {word[:60]!r} at {shown} %", uid=uid)
+
+
+def untold(percent: int) -> None:
+    """Tell nobody of the progress."""
 
 
 def note_working(polls: Forgiving, on_working: Callable[[], None] | None) -> None:

@@ -1,18 +1,19 @@
 """How many parses and pages may be in flight: one limit an account, shared by all processes through the ledger.
 
-It starts modest and grows quickly until the service first says that it is full; from then on it grows slowly
-and is halved each time (additive increase, multiplicative decrease), but never below what the service was seen to work
-on at once. What was learned stays for the next run.
+It starts modest and grows quickly until the service first says that it is full; from then on it grows slowly and is
+halved each time (additive increase, multiplicative decrease), but not far below what the service was seen to work on at
+once, which each refusal takes less for granted. What was learned stays for the next run.
 """
 
 from __future__ import annotations
 
+import enum
 import sqlite3
 from collections.abc import Callable
 
 from doc2x_sdk.ledger.rows import ParseRow
 
-__all__ = ["admit", "grow", "halve", "is_growing", "limits"]
+__all__ = ["Slot", "admit", "grow", "halve", "is_growing", "limits"]
 
 TASKS_FIRST = 10.0
 PAGES_FIRST = 500.0
@@ -20,7 +21,7 @@ TASKS_MOST = 1000.0
 PAGES_MOST = 100_000.0
 PAGES_A_TASK = PAGES_FIRST / TASKS_FIRST
 PAGES_LEAST = PAGES_A_TASK / 2
-SLOW_STEP = 0.1  # tasks that a parse adds once a limit was met; a refusal costs no more than another look
+SEEN_KEPT = 0.9  # of what was once seen at work at once: so much of it each further refusal leaves
 PAGES_STEP = 5.0  # pages that a round adds at least, once a limit was met
 ORPHAN_MOST = 15 * 60.0
 ORPHAN_FIRST = 30.0
@@ -81,13 +82,23 @@ def at_work(connection: sqlite3.Connection, account: str) -> tuple[int, int]:
     return int(found[0]), int(found[1])
 
 
-def admit(row: ParseRow, is_alive: Alive, now: float) -> Callable[[sqlite3.Connection], bool]:
+class Slot(enum.Enum):
+    """What came of asking for a slot."""
+
+    NONE = "none"
+    KNOWN = "known"
+    """The service worked on as many before."""
+    PROBING = "probing"
+    """It is more than the service is known to take, so that an early look at it teaches."""
+
+
+def admit(row: ParseRow, is_alive: Alive, now: float) -> Callable[[sqlite3.Connection], Slot]:
     """Return the write that moves a parse to `reserving` when there is room; a first one always has it.
 
     One that waited for long goes before those that came later, so that small documents don't starve a large one.
     """
 
-    def write(connection: sqlite3.Connection) -> bool:
+    def write(connection: sqlite3.Connection) -> Slot:
         limit = limits(connection, row.account)
         tasks, pages = in_flight(connection, row.account, is_alive, now, but=row.id)
         full = tasks and (tasks + 1 > limit["tasks"] or pages + row.pages > limit["pages"])
@@ -96,13 +107,14 @@ def admit(row: ParseRow, is_alive: Alive, now: float) -> Callable[[sqlite3.Conne
                 "UPDATE parse SET waits_at = :now WHERE id = :id AND (waits_at IS NULL OR waits_at < :stale)",
                 {"now": now, "id": row.id, "stale": now - WAITED_TOO_LONG},
             )
-            return False
+            return Slot.NONE
         connection.execute(
             "UPDATE parse SET state = 'reserving', attempts = attempts + 1, working = 0, waits_at = NULL, "
             "changed_at = ? WHERE id = ?",
             (now, row.id),
         )
-        return True
+        is_known = tasks + 1 <= limit["tasks_seen"] and pages + row.pages <= limit["pages_seen"]
+        return Slot.KNOWN if is_known and not is_growing(limit, now) else Slot.PROBING
 
     return write
 
@@ -129,13 +141,18 @@ def halve(account: str, code: str | None, is_alive: Alive, now: float) -> Callab
         in_tasks, in_pages = in_flight(connection, account, is_alive, now)
         tasks, pages = limit["tasks"], limit["pages"]
         work_tasks, work_pages = at_work(connection, account)
+        tasks_seen, pages_seen = float(limit["tasks_seen"]), float(limit["pages_seen"])
+        kept = 1.0 if is_growing(limit, now) else SEEN_KEPT
         if code == PAGES_CODE:
-            pages = max(PAGES_LEAST, work_pages, min(pages, in_pages) / 2)
+            pages_seen = max(kept * pages_seen, kept * work_pages)
+            pages = max(PAGES_LEAST, min(pages, in_pages) / 2, min(pages, pages_seen))
         else:
-            tasks = max(1.0, work_tasks, min(tasks, in_tasks) / 2)
+            tasks_seen = max(kept * tasks_seen, kept * work_tasks)
+            tasks = max(1.0, min(tasks, in_tasks) / 2, min(tasks, tasks_seen))
         connection.execute(
-            "UPDATE pace SET tasks = ?, pages = ?, met = met + 1, met_at = ? WHERE account = ?",
-            (tasks, pages, now, account),
+            "UPDATE pace SET tasks = ?, pages = ?, tasks_seen = ?, pages_seen = ?, met = met + 1, met_at = ? "
+            "WHERE account = ?",
+            (tasks, pages, tasks_seen, pages_seen, now, account),
         )
 
     return write
@@ -144,8 +161,7 @@ def halve(account: str, code: str | None, is_alive: Alive, now: float) -> Callab
 def grow(row: ParseRow, is_alive: Alive, now: float) -> Callable[[sqlite3.Connection], None]:
     """Return the write that makes room after the service took a parse, where at least half of the room is in use.
 
-    Until a limit is met each parse adds one task, so that a round doubles them; from then on a round adds one, or each
-    parse a tenth of one.
+    Until a limit is met each parse adds one task, so that a round doubles them; from then on a round adds one.
     """
 
     def write(connection: sqlite3.Connection) -> None:
@@ -154,14 +170,19 @@ def grow(row: ParseRow, is_alive: Alive, now: float) -> Callable[[sqlite3.Connec
         slow = not is_growing(limit, now)
         tasks, pages = limit["tasks"], limit["pages"]
         if 2 * (others[0] + 1) >= tasks:
-            tasks = min(TASKS_MOST, tasks + (max(SLOW_STEP, 1.0 / tasks) if slow else 1.0))
+            tasks = min(TASKS_MOST, tasks + (1.0 / max(1.0, tasks) if slow else 1.0))
         if 2 * (others[1] + row.pages) >= pages or 2 * (others[0] + 1) >= limit["tasks"]:
             a_round = min(1.0, row.pages / pages)
             pages = min(PAGES_MOST, pages + (a_round * max(PAGES_STEP, 0.05 * pages) if slow else PAGES_A_TASK))
-        work_tasks, work_pages = at_work(connection, row.account)
+        if slow:  # what ended and was not noticed yet would count as at work
+            seen = min(others[0] + 1, limit["tasks"]), min(others[1] + row.pages, limit["pages"])
+        else:
+            seen = at_work(connection, row.account)
+            tasks, pages = max(tasks, seen[0]), max(pages, seen[1])
         connection.execute(
-            "UPDATE pace SET tasks = ?, pages = ? WHERE account = ?",
-            (min(TASKS_MOST, max(tasks, work_tasks)), min(PAGES_MOST, max(pages, work_pages)), row.account),
+            "UPDATE pace SET tasks = ?, pages = ?, tasks_seen = MAX(tasks_seen, ?), pages_seen = MAX(pages_seen, ?) "
+            "WHERE account = ?",
+            (min(TASKS_MOST, tasks), min(PAGES_MOST, pages), *seen, row.account),
         )
 
     return write

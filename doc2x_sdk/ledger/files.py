@@ -69,6 +69,8 @@ CREATE TABLE pace (
     account TEXT PRIMARY KEY,
     tasks REAL NOT NULL,
     pages REAL NOT NULL,
+    tasks_seen REAL NOT NULL DEFAULT 0,
+    pages_seen REAL NOT NULL DEFAULT 0,
     met INTEGER NOT NULL DEFAULT 0,
     met_at REAL NOT NULL DEFAULT 0
 );
@@ -175,9 +177,11 @@ def open_reader(path: Path) -> sqlite3.Connection:
 
 def schema_version(connection: sqlite3.Connection, path: Path) -> int:
     """Return the file's schema, 0 for a new file; raise `LedgerError` for one that this version does not know."""
+    connection.execute("BEGIN")  # one view of all three, whatever another process is making meanwhile
     version = int(connection.execute("PRAGMA user_version").fetchone()[0])
     mark = int(connection.execute("PRAGMA application_id").fetchone()[0])
     others = connection.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()[0]
+    connection.execute("COMMIT")
     if mark != APPLICATION_ID and (others or version):
         raise LedgerError(
             f"{path} is a database of another program, not a ledger",

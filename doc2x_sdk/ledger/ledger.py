@@ -198,22 +198,25 @@ class Ledger:
 
         return self._store.submit(record)
 
-    def wait_for_slot(self, row: ParseRow, check: Callable[[], None] = go_on) -> None:
+    def wait_for_slot(self, row: ParseRow, check: Callable[[], None] = go_on) -> bool:
         """Move a parse to `reserving` as soon as the account's slots allow it; on the disk when it returns.
+
+        Returns whether it is more than the service is known to take at once.
 
         The threads of this process stand in line. `check` is called while it waits, and may raise.
         """
         with self._line.first(row.account, check):
-            seen, admitted = self._line.count, False
+            seen, slot = self._line.count, admission.Slot.NONE
             try:
-                while not admitted:
-                    admitted = self._store.write(admission.admit(row, self._owner.is_alive, self.clock.now()))
-                    if not admitted:
+                while slot is admission.Slot.NONE:
+                    slot = self._store.write(admission.admit(row, self._owner.is_alive, self.clock.now()))
+                    if slot is admission.Slot.NONE:
                         check()
                         seen = self._line.wait(seen, self.clock)
             finally:
-                if not admitted:
+                if slot is admission.Slot.NONE:
                     self.change(row.id, {"waits_at": None})
+        return slot is admission.Slot.PROBING
 
     def task_limit(self, account: str) -> float:
         """Return how many parses of the account may be in flight at present."""
@@ -223,11 +226,6 @@ class Ledger:
             return admission.TASKS_FIRST if found is None else float(found[0])
 
         return self._store.read(look)
-
-    def is_growing(self, account: str) -> bool:
-        """Tell whether the account's slots double with each round: it is not known how many there are."""
-        limit = self._store.write(lambda connection: admission.limits(connection, account))
-        return admission.is_growing(limit, self.clock.now())
 
     def limit_met(self, row: ParseRow, code: str | None) -> None:
         """Note that the service was full: this account's slots are halved."""

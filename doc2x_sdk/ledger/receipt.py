@@ -23,6 +23,8 @@ class Receipt:
     def __init__(self, ledger: Ledger, row: ParseRow) -> None:
         self._ledger = ledger
         self._admitted = False
+        self.probes = False
+        """Whether its slot is one that the service is not known to have, so that an early look at it teaches."""
         self._full: set[str | None] = set()
         self.row = row
 
@@ -45,13 +47,9 @@ class Receipt:
 
     def wait_for_slot(self, check: Callable[[], None]) -> None:
         """Take a slot and move to `reserving`, on the disk; `check` is called during the wait, and may raise."""
-        self._ledger.wait_for_slot(self.row, check)
+        self.probes = self._ledger.wait_for_slot(self.row, check)
         self._admitted = True
         self.row = replace(self.row, state="reserving", attempts=self.row.attempts + 1, working=False)
-
-    def is_growing(self) -> bool:
-        """Tell whether it is worth an early look that the service has begun: the account's slots grow by it."""
-        return self._ledger.is_growing(self.row.account)
 
     def uploading(self, uid: str) -> None:
         """Note the uid, on the disk before its bytes are sent."""

@@ -11,8 +11,9 @@ __all__ = ["Gate"]
 
 MEASURED_OVER = 2.0  # seconds whose answers tell the rate that the service took
 SAME_EVENT = 1.0  # seconds in which several refusals count as one
-LESS = 0.8  # factor after a refusal
-MORE = 0.5  # requests a second that are added in each second without one
+FIRST_LESS = 0.82  # factor of what was answered of late, which a burst has helped to
+LESS = 0.95  # factor after each further refusal
+MORE = 1.0  # requests a second that are added in each second without one
 SLOWEST = 1.0  # requests a second
 POLL_PATIENCE = 2.0  # seconds after which a poll no longer yields
 
@@ -20,9 +21,9 @@ POLL_PATIENCE = 2.0  # seconds after which a poll no longer yields
 class Gate:
     """Lets requests through at a rate that the service takes. Safe to use from many threads.
 
-    It is open until the first refusal. Then the rate is what was answered of late, a fifth less after each further
-    refusal, and slowly more without one. Polls yield to work: a request that moves a document reserves its place,
-    a poll goes when no place is reserved, or after 2 s all the same.
+    It is open until the first refusal. Then the rate is a fifth less than what was answered of late, a little less
+    after each further refusal, and slowly more without one. Polls yield to work: a request that moves a
+    document reserves its place, a poll goes when no place is reserved, or after 2 s all the same.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -71,4 +72,7 @@ class Gate:
                 return
             self._refused = now
             taken = sum(now - instant < MEASURED_OVER for instant in self._answers) / MEASURED_OVER
-            self._rate = max(SLOWEST, LESS * (taken if self._rate is None else min(self._rate, max(taken, SLOWEST))))
+            if self._rate is None:
+                self._rate = max(SLOWEST, FIRST_LESS * taken)
+            else:
+                self._rate = max(SLOWEST, LESS * min(self._rate, max(taken, SLOWEST)))

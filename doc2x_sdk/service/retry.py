@@ -113,10 +113,13 @@ class Call:
     gate: Gate | None = field(default=None, repr=False)
     poll: bool = False
 
-    def begin_attempt(self) -> None:
-        """Count an attempt once the gate lets it through: its request line is about to leave."""
+    def pass_gate(self) -> None:
+        """Wait until an attempt may leave; before it takes a connection, which others can use meanwhile."""
         if self.gate is not None:
             self.gate.enter(poll=self.poll, deadline=self.deadline)
+
+    def begin_attempt(self) -> None:
+        """Count an attempt: its request line is about to leave."""
         self.attempts += 1
         self.sent = 0
         self.answer_by = None
@@ -278,8 +281,9 @@ class CallRetry(Retry):
         return engine
 
     def sleep(self, response: BaseHTTPResponse | None = None) -> None:  # noqa: ARG002 - urllib3's signature
-        """Wait the pause that `increment` fixed."""
+        """Wait the pause that `increment` fixed, and then for the gate."""
         self.call.clock.sleep(self.next_pause)
+        self.call.pass_gate()
 
 
 def is_refused_certificate(error: Exception) -> bool:

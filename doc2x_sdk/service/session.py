@@ -136,6 +136,11 @@ class Transport:
         self._api = build_session(settings.connections)
         self._storage = build_session(settings.connections)
 
+    @property
+    def is_paced(self) -> bool:
+        """Whether the service has said that requests come too often, so that each one waits for its place."""
+        return self._gate.rate is not None
+
     def close(self) -> None:
         """Close all connections."""
         self._api.close()
@@ -298,6 +303,7 @@ class Transport:
     ) -> requests.Response:
         failure: Doc2XError
         proxies = proxies_for(request.url or "")
+        call.pass_gate()
         token = current_call.set(call)
         try:
             response = session.send(
@@ -360,7 +366,7 @@ class Transport:
             sent: object = request.body
             if isinstance(sent, HasSeek):
                 sent.seek(0)
-            again.sleep()
+            self.clock.sleep(again.next_pause)
 
 
 def no_key() -> ConfigError:

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from doc2x_sdk import Doc2X
-from doc2x_sdk.flow.polling import ParsePace
+from doc2x_sdk.flow.pace import ParsePace
 from doc2x_sdk.ledger.rows import read_jobs
 from doc2x_sdk.local.server import LocalServer
 from doc2x_sdk.local.settings import ServerSettings

@@ -1,12 +1,13 @@
 """When the waits look: the first look, the predicted end, and the limits on both sides."""
 
 import itertools
+import math
 from collections.abc import Iterator
 
 import pytest
 
 from doc2x_sdk.clock import Clock
-from doc2x_sdk.flow.polling import GrowingPace, ParsePace
+from doc2x_sdk.flow.pace import GrowingPace, ParsePace, ParseSpeed
 from tests.support.clocks import StillClock
 
 
@@ -72,3 +73,76 @@ def test_pauses_grow_behind_the_first_and_stop_growing() -> None:
 def test_pauses_grow_from_the_first_without_a_second() -> None:
     pace = GrowingPace(StillClock(share=0.5).clock, first=1.0, most=8.0)
     assert [pace.pause() for _ in range(3)] == pytest.approx([1.0, 1.3, 1.69])
+
+
+# what other parses teach, and looks that are dear
+
+
+def parses(speed: ParseSpeed, page_seconds: float, *, dear: bool, count: int = 60) -> list[tuple[int, float]]:
+    """Of parses one after another, of 1 to 30 pages: how many looks each took, and how late its end was seen."""
+    found = []
+    for number in range(count):
+        pages = 1 + 7 * number % 30
+        clock = StillClock(share=0.5)
+        pace = ParsePace(clock.clock, pages, floor=0.4, speed=speed)
+        pace.dear = dear
+        began, end, looked = clock.monotonic(), 0.5 + pages * page_seconds, 1
+        clock.sleep(pace.first_pause())
+        while (now := clock.monotonic() - began) < end:
+            clock.sleep(pace.pause(100 * int(pages * max(0.0, now - 0.5) / (end - 0.5)) // pages))
+            looked += 1
+        pace.ended()
+        found.append((looked, clock.monotonic() - began - end))
+    return found
+
+
+@pytest.mark.parametrize("page_seconds", [0.05, 0.15, 0.6])
+def test_where_looks_are_dear_most_parses_are_looked_at_once_or_twice_and_not_late(page_seconds: float) -> None:
+    speed = ParseSpeed()
+    parses(speed, page_seconds, dear=True)
+    assert speed.factor == pytest.approx(page_seconds / 0.15, rel=0.6)
+    found = parses(speed, page_seconds, dear=True)
+    assert sum(looked for looked, _ in found) / len(found) <= 2.1
+    assert sum(late for _, late in found) / len(found) <= 0.8
+
+
+def test_slow_parses_teach_the_next_ones_first_look() -> None:
+    speed = ParseSpeed()
+    before = parses(speed, 0.6, dear=False, count=10)
+    parses(speed, 0.6, dear=False, count=60)
+    after = parses(speed, 0.6, dear=False, count=10)
+    assert sum(looked for looked, _ in after) < sum(looked for looked, _ in before)
+
+
+def test_one_parse_that_waited_teaches_little() -> None:
+    speed = ParseSpeed()
+    speed.took(100.0)
+    assert speed.factor == pytest.approx(math.exp(0.06))
+
+
+def test_what_is_learned_stays_within_thirty_times() -> None:
+    speed = ParseSpeed()
+    for _ in range(1000):
+        speed.took(1e9)
+    assert speed.factor == pytest.approx(30.0)
+    for _ in range(1000):
+        speed.took(0.0)
+    assert speed.factor == pytest.approx(1 / 30)
+
+
+def test_a_parse_that_could_not_begin_is_foretold_from_when_it_could() -> None:
+    clock = StillClock(share=0.5)
+    pace = ParsePace(clock.clock, 20, floor=0.3, speed=ParseSpeed())
+    clock.advance(60.0)
+    pace.begin_anew(0)
+    assert pace.pause(0) == pytest.approx(1.75)
+
+
+def test_the_seconds_before_the_first_progress_are_no_work() -> None:
+    """Seen still at 10 s and at 40 % two seconds later: about two more are to come, not eighteen."""
+    clock = StillClock(share=0.5)
+    pace = ParsePace(clock.clock, 20, floor=0.3)
+    clock.advance(10.0)
+    pace.pause(0)
+    clock.advance(2.0)
+    assert pace.pause(40) == pytest.approx(0.9 * 60 / (40 / 1.5), rel=0.05)

@@ -155,7 +155,7 @@ def test_a_full_service_is_asked_again_for_a_picture(service: ScriptedService, c
     with service.client(clock) as client:
         client.convert(JPG, name="sign.jpg", to="md")
     assert (service.count("image"), service.paid) == (3, 1)
-    assert clock.sleeps[:2] == pytest.approx([1.05, 1.365])
+    assert clock.sleeps[:2] == pytest.approx([0.84, 0.924])
 
 
 @pytest.mark.faults("AP-08")

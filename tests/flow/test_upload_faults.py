@@ -496,7 +496,7 @@ def test_a_full_service_is_asked_for_the_same_step_until_it_has_room(
     with service.client(clock) as client:
         client.convert(paper)
     assert (service.count("preupload"), len(service.uids), service.paid) == (4, 1, 1)
-    assert clock.sleeps[:3] == pytest.approx([1.05, 1.365, 1.7745])
+    assert clock.sleeps[:3] == pytest.approx([0.84, 0.924, 1.0164])
 
 
 def test_a_service_that_stays_full_is_given_up_before_anything_is_paid(service: ScriptedService, paper: Path) -> None:
@@ -511,7 +511,7 @@ def test_a_service_that_stays_full_is_given_up_before_anything_is_paid(service: 
 
 def test_a_uid_that_is_never_admitted_is_replaced_and_one_at_work_is_not(service: ScriptedService, paper: Path) -> None:
     """Doc2X API v2, codes: a limit code in the status means that no parse was started and nothing was billed."""
-    service.on("status", *[failed("parse_concurrency_limit")] * 9)
+    service.on("status", *[failed("parse_concurrency_limit")] * 14)
     clock = StillClock()
     with service.client(clock, patience=20) as client:
         first = client.convert(paper)

@@ -136,6 +136,44 @@ def test_limits_grow_fast_at_first_and_slowly_once_one_was_met(ledger: Ledger, c
     assert before + 0.5 < rounds(1, 5) < before + 1.5
 
 
+def test_a_refusal_leaves_what_was_seen_at_work_and_each_further_one_a_tenth_less(
+    ledger: Ledger, held: ExitStack, clock: StillClock
+) -> None:
+    receipts = [begin(held, ledger, number) for number in range(10)]
+    for receipt in receipts:
+        receipt.uploading(f"uid-{receipt.row.id}")
+    for receipt in receipts[:9]:
+        receipt.working()
+    receipts[9].limit_met("parse_task_limit_exceeded")
+    assert pace(ledger)[0] == 9.0
+    for receipt in receipts[:8]:
+        receipt.parsed(1)
+    clock.advance(5.0)
+    others = [begin(held, ledger, 20 + number) for number in range(2)]
+    for tenths, receipt in zip((0.9, 0.81), others, strict=True):
+        receipt.uploading(f"uid-{receipt.row.id}")
+        receipt.limit_met("parse_task_limit_exceeded")
+        assert pace(ledger)[0] == pytest.approx(9.0 * tenths)
+        clock.advance(5.0)
+
+
+def test_only_a_slot_beyond_what_was_seen_at_work_is_a_probe(
+    ledger: Ledger, held: ExitStack, clock: StillClock
+) -> None:
+    first = [begin(held, ledger, number) for number in range(4)]
+    assert all(receipt.probes for receipt in first)  # nothing is known yet
+    for receipt in first:
+        receipt.uploading(f"uid-{receipt.row.id}")
+    for receipt in first[:3]:
+        receipt.working()
+    first[3].limit_met("parse_task_limit_exceeded")
+    assert pace(ledger)[0] == 3.0
+    for receipt in first:
+        receipt.start_over("again")
+    known = [begin(held, ledger, 10 + number) for number in range(3)]
+    assert not any(receipt.probes for receipt in known)
+
+
 def test_nothing_grows_while_most_slots_are_empty(ledger: Ledger) -> None:
     for number in range(20):
         with ExitStack() as held:

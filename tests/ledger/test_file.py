@@ -8,6 +8,7 @@ import stat
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -161,6 +162,26 @@ def test_another_programs_database_is_left_alone(path: Path) -> None:
         Ledger(path)
     told(caught.value, "another program", "--ledger")
     assert path.read_bytes() == before
+
+
+def test_a_ledger_that_another_process_makes_at_this_moment_is_no_other_programs(path: Path) -> None:
+    """All is made between two reads of what the file is, unless these are one."""
+    path.parent.mkdir(exist_ok=True)
+    connection = sqlite3.connect(path, isolation_level=None)
+    other = sqlite3.connect(path, isolation_level=None, timeout=0)
+
+    def make(statement: str) -> None:
+        if "application_id" in statement:
+            connection.set_trace_callback(None)
+            with suppress(sqlite3.OperationalError):
+                files.make_schema(other)
+
+    connection.set_trace_callback(make)
+    try:
+        assert files.schema_version(connection, path) == 0
+    finally:
+        connection.close()
+        other.close()
 
 
 @pytest.mark.faults("JR-07")
