@@ -5,6 +5,7 @@ Nothing here talks to anything. Fields that the service sends and that no attrib
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -273,7 +274,8 @@ class Bundle:
     @property
     def images(self) -> tuple[Path, ...]:
         """The other files of the folder, sorted."""
-        return tuple(sorted(path for path in self.folder.rglob("*") if path.is_file() and path != self.main))
+        found = [Path(folder, name) for folder, _, names in os.walk(self.folder) for name in names]
+        return tuple(sorted(path for path in found if path != self.main and path.is_file()))
 
     def image(self, link: str) -> Path | None:
         """Return the picture that a link in the main file names.

@@ -44,10 +44,19 @@ def post_process(bundle: Bundle, formats: Formats, context: Context) -> None:
                 hook(bundle=bundle, context=context)
         except PluginRaised as error:
             raise failure(f"The post-processor for {bundle.format} failed: {error}", row) from error
-        links = [path for path in bundle.folder.rglob("*") if path.is_symlink()]
-        if links or not is_own_file(bundle.main, bundle.folder):
-            what = f"put a link, {links[0].name[:60]!r}, into the bundle" if links else "removed the main file"
+        link = first_link(bundle.folder)
+        if link is not None or not is_own_file(bundle.main, bundle.folder):
+            what = f"put a link, {link[:60]!r}, into the bundle" if link is not None else "removed the main file"
             raise failure(f"The post-processor for {bundle.format} {what}", row)
+
+
+def first_link(folder: Path) -> str | None:
+    """Return the name of a link somewhere in a folder; None where there is none."""
+    for inside, folders, files in os.walk(folder):
+        for name in (*folders, *files):
+            if os.path.islink(os.path.join(inside, name)):  # noqa: PTH114, PTH118 - of each file of each document
+                return name
+    return None
 
 
 def announce(document: Document, formats: Formats) -> Document:

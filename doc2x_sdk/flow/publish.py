@@ -8,8 +8,9 @@ import re
 import shutil
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
+from itertools import groupby
 from pathlib import Path
 from urllib.parse import quote, unquote
 
@@ -222,34 +223,42 @@ class Publisher:
         A picture that a post-processor gave another link to, in `bundle.links`, is not published.
         """
         links: dict[str, str] = {}
+        places: list[tuple[Path, Path]] = []
         for image in bundle.images:
             inside = image.relative_to(bundle.folder)
             if inside.as_posix() in bundle.links:
                 links[inside.as_posix()] = str(bundle.links[inside.as_posix()])
-                continue
-            name = Path(*inside.parts[1:]) if inside.parts[0] == IMAGES and len(inside.parts) > 1 else inside
-            links[inside.as_posix()] = f"{self._images.name}/{self._place_image(image, name, stage).as_posix()}"
+            else:
+                named = inside.parts[0] == IMAGES and len(inside.parts) > 1
+                places.append((inside, Path(*inside.parts[1:]) if named else inside))
+        for above, group in groupby(places, key=lambda place: place[1].parent):
+            with nullcontext() if self.overwrite else self._inside(self._images / above) as folder:
+                for inside, name in group:
+                    placed = self._place_image(bundle.folder / inside, name, stage, folder)
+                    links[inside.as_posix()] = f"{self._images.name}/{placed.as_posix()}"
         return links
 
-    def _place_image(self, image: Path, name: Path, stage: Path) -> Path:
+    def _place_image(self, image: Path, name: Path, stage: Path, folder: Inside | None) -> Path:
+        """Place one picture under its name or, where another has that, a longer one; return which.
+
+        Without a folder it waits: where results are replaced, an older one keeps its pictures until all of the new one
+        is on the disk.
+        """
         digest = digest_of(image)
         for candidate in (name, name.with_name(f"{name.stem}-{digest[:8]}{name.suffix}")):
-            final = self._images / candidate
             ours = self._placed.get(candidate.as_posix())
             if ours == digest:
                 return candidate
             if ours is not None:
                 continue
             staged = stage / f"image-{len(self._placed)}"
-            if self.overwrite:  # an older result keeps its pictures until all of the new one is on the disk
+            if folder is None:
                 shutil.copyfile(image, staged)
-                self._waiting[final] = staged
-            else:
-                with self._inside(final.parent) as folder:
-                    if folder.digest(final.name) != digest:
-                        shutil.copyfile(image, staged)
-                        if not folder.place(staged, final.name, overwrite=False):
-                            continue
+                self._waiting[self._images / candidate] = staged
+            elif folder.digest(candidate.name) != digest:
+                shutil.copyfile(image, staged)
+                if not folder.place(staged, candidate.name, overwrite=False):
+                    continue
             self._placed[candidate.as_posix()] = digest
             return candidate
         raise OutputError(f"Publishing: {self._images / name} is taken by another picture", path=self._images / name)

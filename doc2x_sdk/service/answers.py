@@ -83,6 +83,8 @@ class Answer:
 
     def clean(self, text: str) -> str:
         """Return at most 200 characters of a text from the service, without what `excerpt` leaves out."""
+        if not text:
+            return ""
         text = text[: EXCERPT * 20]
         if self.key is not None:
             key = self.key.reveal()

@@ -133,6 +133,7 @@ class Transport:
         self._budget = RetryBudget()
         self._gate = Gate(self.clock)
         self._verify = find_ca_bundle(os.environ if environ is None else environ)
+        self._ways: dict[str, dict[str, str]] = {}
         self._api = build_session(settings.connections)
         self._storage = build_session(settings.connections)
 
@@ -190,7 +191,7 @@ class Transport:
         request = requests.Request(
             method, self.base_url + path, params=params, json=json, data=body, headers=headers, auth=Bearer(bearer)
         )
-        prepared = self._api.prepare_request(request)
+        prepared = prepare(self._api, request)
         call = self._call(prepared, resend, statuses, (deadline or self.clock.deadline(None)).earlier(limit))
         return self._whole(self._api, prepared, call, what, limit=self.settings.max_answer_bytes, key=bearer)
 
@@ -235,14 +236,15 @@ class Transport:
         Raises:
             NetworkError: no answer, or the body broke off while it was read.
         """
-        prepared = self._api.prepare_request(
+        prepared = prepare(
+            self._api,
             requests.Request(
                 "GET",
                 self.base_url + path,
                 params=params,
                 headers={"Accept-Encoding": "identity"},
                 auth=Bearer(token),
-            )
+            ),
         )
         call = self._call(prepared, Resend.ALWAYS, frozenset(), self.clock.deadline(None))
         call.retries, call.silence = 0, self.settings.stall_timeout
@@ -271,11 +273,18 @@ class Transport:
         check_storage_url(url, self.settings.storage_hosts, loopback=self.on_loopback)
         prepared: requests.PreparedRequest | None = None
         with suppress(requests.RequestException):
-            prepared = self._storage.prepare_request(requests.Request(method, url.reveal(), **options))
+            prepared = prepare(self._storage, requests.Request(method, url.reveal(), **options))
         if prepared is None or prepared.url is None:
             raise UnsafeURL(f"The service gave a link that can't be requested: {url}")
         check_storage_url(SignedURL(prepared.url), self.settings.storage_hosts, loopback=self.on_loopback)
         return prepared
+
+    def _proxies(self, url: str) -> dict[str, str]:
+        """Return the proxies on the way to a URL's host, as the environment had them at the first request to it."""
+        origin = url[: url.find("/", len("https://"))]
+        if origin not in self._ways:
+            self._ways[origin] = proxies_for(url)
+        return self._ways[origin]
 
     def _call(
         self, request: requests.PreparedRequest, resend: Resend, statuses: frozenset[int], deadline: Deadline
@@ -302,7 +311,7 @@ class Transport:
         self, session: requests.Session, request: requests.PreparedRequest, call: Call, what: str
     ) -> requests.Response:
         failure: Doc2XError
-        proxies = proxies_for(request.url or "")
+        proxies = self._proxies(request.url or "")
         call.pass_gate()
         token = current_call.set(call)
         try:
@@ -367,6 +376,21 @@ class Transport:
             if isinstance(sent, HasSeek):
                 sent.seek(0)
             self.clock.sleep(again.next_pause)
+
+
+def prepare(session: requests.Session, request: requests.Request) -> requests.PreparedRequest:
+    """Prepare a request as the session does, but for its cookies, environment and hooks, of which ours have none."""
+    prepared = requests.PreparedRequest()
+    prepared.prepare(
+        method=request.method,
+        url=request.url,
+        headers={**session.headers, **request.headers},
+        data=request.data,
+        json=request.json,
+        params=request.params,
+        auth=request.auth,
+    )
+    return prepared
 
 
 def no_key() -> ConfigError:
