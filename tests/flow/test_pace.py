@@ -96,13 +96,15 @@ def parses(speed: ParseSpeed, page_seconds: float, *, dear: bool, count: int = 6
     return found
 
 
-@pytest.mark.parametrize("page_seconds", [0.05, 0.15, 0.6])
-def test_where_looks_are_dear_most_parses_are_looked_at_once_or_twice_and_not_late(page_seconds: float) -> None:
+@pytest.mark.parametrize(("page_seconds", "looks"), [(0.05, 1.4), (0.15, 1.4), (0.6, 2.2)])
+def test_where_looks_are_dear_parses_are_looked_at_once_or_where_they_are_long_twice_and_not_late(
+    page_seconds: float, looks: float
+) -> None:
     speed = ParseSpeed()
     parses(speed, page_seconds, dear=True)
     assert speed.factor == pytest.approx(page_seconds / 0.15, rel=0.6)
     found = parses(speed, page_seconds, dear=True)
-    assert sum(looked for looked, _ in found) / len(found) <= 2.1
+    assert sum(looked for looked, _ in found) / len(found) <= looks
     assert sum(late for _, late in found) / len(found) <= 0.8
 
 

@@ -143,6 +143,14 @@ UPLOADS = [
 
 WAITS = [
     Guard(
+        "PO-09",
+        "flow/test_pace.py::test_where_looks_are_dear_parses_are_looked_at_once_or_where_they_are_long_twice_and_not_late",
+        "flow/pace.py",
+        "(LATE if self.dear and estimate < LONG else SOON)",
+        "SOON",
+        case="0.15",
+    ),
+    Guard(
         "PO-01",
         WAIT + "test_a_parse_that_never_ends_can_be_gone_on_with",
         "flow/wait.py",
@@ -433,9 +441,8 @@ DISKS = [
         "FS-01",
         DISK + "test_a_full_disk_leaves_no_part_of_a_file_and_the_paid_parse",
         "flow/publish.py",
-        "            if self.overwrite:  # an older",
-        "            if self.overwrite and place(staged, final, overwrite=True):\n                pass\n"
-        "            elif self.overwrite:  # an older",
+        "                self._waiting[self._images / candidate] = staged\n",
+        "                place(staged, self._images / candidate, overwrite=True)\n",
         case="pictures",
     ),
     Guard(

@@ -20,6 +20,28 @@ PARSE, RESULTS, RUN, OUTAGE, FEED = (
 
 GUARDS = [
     Guard(
+        "AP-05",
+        "ledger/test_admission.py::test_a_refusal_leaves_what_was_seen_at_work_and_each_further_one_a_tenth_less",
+        ADMISSION,
+        "kept = 1.0 if is_growing(limit, now) else SEEN_KEPT",
+        "kept = 0.0",
+    ),
+    Guard(
+        "AP-05",
+        "ledger/test_admission.py::test_only_a_slot_beyond_what_was_seen_at_work_is_a_probe",
+        ADMISSION,
+        "is_known = tasks + 1 <=",
+        "is_known = False and tasks + 1 <=",
+    ),
+    Guard(
+        "FS-07",
+        "ledger/test_file.py::test_a_ledger_that_another_process_makes_at_this_moment_is_no_other_programs",
+        FILES,
+        '    connection.execute("BEGIN")  # one view of all three, whatever another process is making meanwhile\n',
+        "",
+        more=(('master").fetchone()[0]\n    connection.execute("COMMIT")\n', 'master").fetchone()[0]\n'),),
+    ),
+    Guard(
         "AP-04",
         "batch/test_stops.py::test_an_empty_account_stops_the_batch_and_a_later_run_goes_on",
         RUN,

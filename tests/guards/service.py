@@ -12,6 +12,10 @@ ANSWERS, READERS, STORAGE, ENVIRONMENT = (
 FOLLOW = (("def get_redirect_target(", "def unused_redirect_target("),)
 
 GUARDS = [
+    Guard("TR-17", "service/test_gate.py::test_a_request_that_waits_holds_no_connection", RETRY,
+          "        self.attempts += 1\n", "        self.late_gate()\n        self.attempts += 1\n",
+          more=(("    def pass_gate(self) -> None:\n",
+                 "    def pass_gate(self) -> None:\n        pass\n\n    def late_gate(self) -> None:\n"),)),
     Guard("TR-01", "service/test_time.py::test_a_silent_server_is_given_up", RETRY,
           "return min(self.silence, left)", "return max(600.0, left)", case="get", hangs=True),
     Guard("TR-01", "service/test_way.py::test_a_silent_proxy_is_given_up", RETRY,

@@ -171,7 +171,7 @@ def test_a_ledger_that_another_process_makes_at_this_moment_is_no_other_programs
     other = sqlite3.connect(path, isolation_level=None, timeout=0)
 
     def make(statement: str) -> None:
-        if "application_id" in statement:
+        if "sqlite_master" in statement:
             connection.set_trace_callback(None)
             with suppress(sqlite3.OperationalError):
                 files.make_schema(other)

@@ -114,3 +114,22 @@ def test_a_refusal_on_the_wire_paces_what_follows_and_is_no_error() -> None:
         assert len(server.requests) == 5
     assert clock.sleeps[0] == pytest.approx(1.1)
     assert sum(clock.sleeps[1:]) > 0.5  # 1 a second and a little more with each answer
+
+
+def test_a_request_that_waits_holds_no_connection() -> None:
+    """Another that leaves meanwhile takes the one that is there."""
+    clock = StillClock()
+    accepted = reply(json={"code": "success", "data": {**uid_data(), "url": "https://x.aliyuncs.com/o?S=1"}})
+    refusal = reply(429, headers=[("Retry-After", "1")])
+    with ScriptedServer(accepted, refusal, accepted) as server, open_service(server, clock) as service:
+
+        def another(_: float) -> None:
+            clock.on_sleep = None
+            service.preupload()
+
+        for _ in range(3):
+            service.preupload()
+        clock.on_sleep = another
+        service.preupload()
+        assert clock.on_sleep is None
+        assert (len(server.requests), server.connections) == (6, 1)
