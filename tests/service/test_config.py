@@ -69,6 +69,8 @@ def test_a_key_comes_from_argument_environment_file_in_this_order(monkeypatch: p
 @pytest.mark.parametrize(
     ("name", "value"),
     [
+        ("ledger", False),
+        ("account", 7),
         ("retries", "two"),
         ("retries", "1.5"),
         ("retries", 2.5),
