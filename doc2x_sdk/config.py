@@ -304,7 +304,9 @@ def coerce(name: str, value: Any, origin: str) -> Any:
         return str(value).rstrip("/")
     if name in {"ledger", "account"}:
         if not isinstance(value, str | os.PathLike):
-            raise ConfigError(f"{name} must be a {'path' if name == 'ledger' else 'name'}, but {origin} gives {value!r}")
+            raise ConfigError(
+                f"{name} must be a {'path' if name == 'ledger' else 'name'}, but {origin} gives {value!r}"
+            )
         return str(value)
     if name == "archive":
         return truth(value, origin)
