@@ -79,9 +79,9 @@ def test_many_are_counted_and_a_dry_run_tells_them_apart(tmp_path, service, ledg
     run = doc2x("convert", papers, "--max-pages", "2", "--out", tmp_path / "two", env=env)
     assert run.code == 0
     assert "4 documents: 2 done, 2 from the archive; 4 pages." in run.err
-    shown = doc2x(
-        "jobs", "show", str(min(row["id"] for row in doc2x("jobs", "--json").json if row["account"] == "two"))
-    )
+    rows = [row for row in doc2x("jobs", "--json").json if row["account"] == "two" and row["state"] == "planned"]
+    assert len(rows) == 2
+    shown = doc2x("jobs", "show", str(rows[0]["id"]))
     assert "came from the archive" in shown.out
     assert "nothing was paid" in shown.err
     assert len(doc2x("jobs", "--json", "--unfinished").json) == 0

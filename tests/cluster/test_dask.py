@@ -79,7 +79,8 @@ def scan(samples: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def convert(scan: Path, settings: ServerSettings) -> tuple[tuple[Page, ...], float]:
     """The pages, and the seconds that they took after a first document had started the workers."""
-    with LocalServer(settings) as server, Doc2X(KEY, base_url=server.url) as client:
+    ledger = scan.with_name("ledger.sqlite3")
+    with LocalServer(settings) as server, Doc2X(KEY, base_url=server.url, ledger=ledger) as client:
         client.convert(scan, pages="1", force=True)
         began = time.perf_counter()
         document = client.convert(scan, force=True)
