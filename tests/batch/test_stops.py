@@ -264,7 +264,7 @@ def up(service: ScriptedService) -> None:
     [
         pytest.param((200, 0), id="from the start"),
         pytest.param((200, 5), id="in the middle"),
-        pytest.param((1000, 0), id="a thousand", marks=pytest.mark.slow),
+        pytest.param((1000, 0), id="a thousand", marks=pytest.mark.long),
     ],
 )
 def test_an_outage_of_ten_minutes_pauses_the_batch(

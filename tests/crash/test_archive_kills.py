@@ -84,7 +84,7 @@ def test_a_kill_near_the_naming_of_a_part(server: LocalServer, process: Zygote, 
     assert len(met) > len(renamed)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.faults("JR-01", "FS-04")
 def test_a_kill_at_every_boundary_with_an_archive(server: LocalServer, process: Zygote, tmp_path: Path) -> None:
     names = kill([], server, process, tmp_path / "whole").names

@@ -69,7 +69,7 @@ def test_a_kill_at_some_boundaries_of_one_document(server: LocalServer, process:
     assert len(killed_at) >= len(names) // STEP // 2
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.faults("JR-01", "JR-02", "JR-03", "JR-09", "FS-04")
 def test_a_kill_at_every_boundary_of_one_document(server: LocalServer, process: Zygote, tmp_path: Path) -> None:
     names = boundaries_of(server, process, tmp_path / "whole", documents=1, to=["md", "docx"])
@@ -107,7 +107,7 @@ def test_kills_anywhere_in_a_batch(server: LocalServer, process: Zygote, tmp_pat
     anywhere(FEW, server, process, tmp_path)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.faults("JR-01", "JR-03", "FS-04")
 def test_many_kills_anywhere_in_a_batch(server: LocalServer, process: Zygote, tmp_path: Path) -> None:
     anywhere(MANY, server, process, tmp_path)
@@ -154,7 +154,7 @@ def test_kills_of_what_is_sent_in_one_step(way: str, server: LocalServer, proces
     assert len(killed_at) >= FEW_ONCE // 2
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.faults("JR-01", "JR-04", "FS-04")
 @pytest.mark.parametrize("way", WAYS)
 def test_a_kill_at_every_boundary_of_what_is_sent_in_one_step(
@@ -169,7 +169,7 @@ def test_a_kill_at_every_boundary_of_what_is_sent_in_one_step(
     assert set(seen.names) <= set(killed_at)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.faults("JR-01", "JR-04", "FS-04")
 def test_many_kills_anywhere_of_what_is_sent_in_one_step(server: LocalServer, process: Zygote, tmp_path: Path) -> None:
     seed = secrets.randbits(32)

@@ -207,7 +207,7 @@ def test_faults_crashes_and_resumes() -> None:
     search(examples=25, steps=10)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.faults("JR-01", "JR-03", "AP-06", "UP-01", "UP-08")
 def test_many_faults_crashes_and_resumes() -> None:
     search(examples=300, steps=20)
