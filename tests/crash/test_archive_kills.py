@@ -1,6 +1,7 @@
 """Processes killed while they fill the archive: it holds whole parts or none, and nothing is paid twice for that."""
 
 import random
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -34,7 +35,7 @@ def process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Zygote]:
 
 def kill(kills: list[int | str], server: LocalServer, process: Zygote, folder: Path) -> Killed:
     """Kill one document's way at these boundaries, go on to the end, and check."""
-    folder.mkdir()
+    folder.mkdir(parents=True)
     world = World(folder, server, process, documents=1, to=["md", "docx"])
     world.more["settings"] = {"archive": True, "archive_days": CENTURIES}
     seen = world.through(kills)
@@ -84,9 +85,16 @@ def test_a_kill_near_the_naming_of_a_part(server: LocalServer, process: Zygote, 
     assert len(met) > len(renamed)
 
 
+def kinds(names: Iterable[str]) -> set[str]:
+    """The names, but for those of folders that are called by a document's digest, which is another in each run."""
+    return {name for name in names if not re.search(r" ([0-9a-f]{2}|[0-9a-f]{64})$", name)}
+
+
 @pytest.mark.long
 @pytest.mark.faults("JR-01", "FS-04")
 def test_a_kill_at_every_boundary_with_an_archive(server: LocalServer, process: Zygote, tmp_path: Path) -> None:
     names = kill([], server, process, tmp_path / "whole").names
-    met = all_killed(range(1, len(names) + 1), server, process, tmp_path)
-    assert len(met) >= 0.9 * len(names)
+    met = all_killed(range(1, len(names) + 1), server, process, tmp_path / "numbered")
+    # how often one looks differs from run to run, so that some may have been missed by their number
+    met += all_killed(sorted(kinds(names) - kinds(met)), server, process, tmp_path / "named")
+    assert kinds(names) <= kinds(met)
