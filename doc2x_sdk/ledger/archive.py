@@ -160,7 +160,7 @@ class Archive:
             try:
                 make_private_folder(path.parent)
                 aside.replace(path)
-            except FileNotFoundError:
+            except (FileNotFoundError, FileExistsError):  # gone before, or while, it was looked at
                 if not left:
                     raise
             else:
