@@ -57,7 +57,7 @@ class ParsePace:
     """When to look at a parse next.
 
     The first look comes at half of what the pages should take. While the progress stands at 0, a pause is at most 35 %
-    of what has passed. Once it moves, its speed between two looks predicts the end, and a pause is 85 % of what seems
+    of what has passed. Once it moves, its speed between two looks predicts the end, and a pause is 90 % of what seems
     left; within two floors of the end, all of it. No pause is below the floor or 1 % of what has passed, nor over 8 s.
 
     Where looks are `dear`, since the service limits requests, it waits for the end instead: the first look comes a
