@@ -61,7 +61,7 @@ class ParsePace:
     left; within two floors of the end, all of it. No pause is below the floor or 1 % of what has passed, nor over 8 s.
 
     Where looks are `dear`, since the service limits requests, it waits for the end instead: the first look comes a
-    little after it should have come, and so do those that follow a progress.
+    little after it should have come, unless that is over 5 s away, and so do those that follow a progress.
     """
 
     def __init__(
