@@ -1,4 +1,4 @@
-"""The threads of a rescue, and the iterator that its caller holds."""
+"""The threads of a rescue."""
 
 from __future__ import annotations
 
@@ -6,18 +6,15 @@ import queue
 import threading
 import time
 from collections import deque
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from contextlib import suppress
-from types import TracebackType
-from typing import Self
 
 from doc2x_sdk.batch.done import Done
 from doc2x_sdk.batch.rescue import Rescue, Task
 from doc2x_sdk.flow.callbacks import CallbackRaised
 from doc2x_sdk.flow.kit import Stopped
-from doc2x_sdk.ledger.rows import ParseRow
 
-__all__ = ["Crew", "RescueRun"]
+__all__ = ["Crew"]
 
 AT_A_TIME = 8
 RESULTS_AHEAD = 64  # fetched documents that wait for the caller before the threads do
@@ -29,6 +26,7 @@ class Crew:
     """Threads that fetch one document each, the most urgent first."""
 
     def __init__(self, rescue: Rescue, jobs: int | None) -> None:
+        self.stop = rescue.stop
         self._rescue = rescue
         self._done: queue.Queue[Done | None] = queue.Queue(RESULTS_AHEAD)
         self._late: deque[Done] = deque()
@@ -45,7 +43,7 @@ class Crew:
         """
         try:
             self._hire()
-            while (self._working or not self._done.empty()) and not self._rescue.stop.is_set():
+            while (self._working or not self._done.empty()) and not self.stop.is_set():
                 with suppress(queue.Empty):
                     done = self._done.get(timeout=LOOK)
                     if done is not None:
@@ -63,7 +61,7 @@ class Crew:
 
     def close(self) -> None:
         """Fetch nothing more."""
-        self._rescue.stop.set()
+        self.stop.set()
         end = time.monotonic() + LEAVE_WITHIN
         for thread in self._threads:
             thread.join(max(0.0, end - time.monotonic()))
@@ -99,58 +97,13 @@ class Crew:
     def _fail(self, error: Exception) -> None:
         with self._guard:
             self._failure = self._failure or error
-        self._rescue.stop.set()
+        self.stop.set()
 
     def _give(self, done: Done | None) -> None:
         """Hand a result to the caller; once it is stopped, without waiting for him."""
-        while not self._rescue.stop.is_set():
+        while not self.stop.is_set():
             with suppress(queue.Full):
                 self._done.put(done, timeout=LOOK)
                 return
         if done is not None:
             self._late.append(done)
-
-
-class RescueRun:
-    """A running rescue as its caller holds it: an iterator of `Done` that stops it when it is closed or dropped.
-
-    Also a context manager, which closes it.
-    """
-
-    def __init__(self, rescue: Rescue, *, jobs: int | None = None) -> None:
-        self._rescue = rescue
-        self._crew = Crew(rescue, jobs)
-        self._results: Generator[Done] = self._crew.results()
-
-    def __iter__(self) -> Self:
-        return self
-
-    def __next__(self) -> Done:
-        return next(self._results)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def remaining(self) -> Iterator[ParseRow]:
-        """Yield the receipt of each document that is still to be fetched, the most urgent first, also before the start.
-
-        One that goes to two places comes twice.
-        """
-        return self._rescue.remaining()
-
-    def stop(self) -> None:
-        """Let no further document begin, from any thread or a signal handler; returns at once.
-
-        What has come by then is still given out.
-        """
-        self._rescue.stop.set()
-
-    def close(self) -> None:
-        """Stop it; takes a few seconds. What was not fetched can be rescued later."""
-        self._crew.close()
-        self._results.close()

@@ -10,10 +10,10 @@ RECEIPT, LEDGER, FILES, STORE, OWNER, ADMISSION = (
     "ledger/owner.py",
     "ledger/admission.py",
 )
-PARSE, RESULTS, RUN, OUTAGE, FEED = (
+PARSE, RESULTS, BATCH, OUTAGE, FEED = (
     "flow/parse.py",
     "flow/results.py",
-    "batch/run.py",
+    "batch/batch.py",
     "batch/outage.py",
     "batch/feed.py",
 )
@@ -44,7 +44,7 @@ GUARDS = [
     Guard(
         "AP-04",
         "batch/test_stops.py::test_an_empty_account_stops_the_batch_and_a_later_run_goes_on",
-        RUN,
+        BATCH,
         "STOPPING = (AuthError, QuotaExceeded,",
         "STOPPING = (AuthError,",
     ),
@@ -65,7 +65,7 @@ GUARDS = [
     Guard(
         "AP-07",
         "batch/test_stops.py::test_a_refused_key_stops_the_batch_and_leaves_all_to_go_on",
-        RUN,
+        BATCH,
         "STOPPING = (AuthError, QuotaExceeded,",
         "STOPPING = (QuotaExceeded,",
         hangs=True,
@@ -314,7 +314,7 @@ GUARDS = [
     Guard(
         "CL-01",
         "batch/test_stops.py::test_nothing_is_uploaded_once_the_iterator_is_closed",
-        RUN,
+        BATCH,
         "        self.stop.set()\n        self._feed.wake()",
         "        self._feed.wake()",
         case="close",

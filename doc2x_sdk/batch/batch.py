@@ -16,8 +16,6 @@ from collections.abc import Generator, Iterable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from doc2x_sdk.batch.done import Done
 from doc2x_sdk.batch.feed import LOOK, Checked, Feed
@@ -41,7 +39,7 @@ from doc2x_sdk.flow.source import open_source, printable
 from doc2x_sdk.flow.staging import staging
 from doc2x_sdk.models import Document, Progress, ProgressCallback
 
-__all__ = ["Batch", "BatchRun"]
+__all__ = ["Batch"]
 
 log = logging.getLogger("doc2x_sdk")
 
@@ -294,45 +292,6 @@ class Batch:
             except queue.Full:
                 continue
             return
-
-
-class BatchRun:
-    """A running batch as its caller holds it: an iterator of `Done` that stops the batch when it is closed or dropped.
-
-    Also a context manager, which closes it.
-    """
-
-    def __init__(self, batch: Batch) -> None:
-        self._batch = batch
-        self._results: Generator[Done] = batch.results()
-
-    @property
-    def in_flight(self) -> int:
-        """How many documents are being worked on."""
-        return self._batch.in_flight
-
-    def __iter__(self) -> Self:
-        return self
-
-    def __next__(self) -> Done:
-        return next(self._results)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def stop(self) -> None:
-        """Let no further document begin, from any thread or a signal handler; returns at once."""
-        self._batch.stop.set()
-
-    def close(self) -> None:
-        """Stop the batch: nothing more is uploaded, and what was paid stays in the ledger; takes a few seconds."""
-        self._batch.close()
-        self._results.close()
 
 
 def unexpected(error: Exception, name: str) -> Doc2XError:

@@ -1,0 +1,90 @@
+"""What a caller holds while a batch or a rescue is at work: an iterator that can be stopped."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Generator, Iterator
+from types import TracebackType
+from typing import Protocol, Self
+
+from doc2x_sdk.batch.batch import Batch
+from doc2x_sdk.batch.crew import Crew
+from doc2x_sdk.batch.done import Done
+from doc2x_sdk.batch.rescue import Rescue
+from doc2x_sdk.ledger.rows import ParseRow
+
+__all__ = ["BatchRun", "RescueRun", "StoppableRun"]
+
+
+class Workers(Protocol):
+    """The threads behind a run."""
+
+    stop: threading.Event
+
+    def results(self) -> Generator[Done]:
+        """Start them and yield what becomes of each document, as they finish."""
+
+    def close(self) -> None:
+        """Stop them, and wait for them for a few seconds."""
+
+
+class StoppableRun:
+    """An iterator of `Done` that stops the work when it is closed or dropped. Also a context manager, which closes it.
+
+    What was paid and not fetched stays in the ledger: another run goes on with it.
+    """
+
+    def __init__(self, workers: Workers) -> None:
+        self._workers = workers
+        self._results = workers.results()
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> Done:
+        return next(self._results)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def stop(self) -> None:
+        """Let no further document begin, from any thread or a signal handler; returns at once."""
+        self._workers.stop.set()
+
+    def close(self) -> None:
+        """Stop: nothing more is sent or fetched; takes a few seconds."""
+        self._workers.close()
+        self._results.close()
+
+
+class BatchRun(StoppableRun):
+    """A running batch."""
+
+    def __init__(self, batch: Batch) -> None:
+        super().__init__(batch)
+        self._batch = batch
+
+    @property
+    def in_flight(self) -> int:
+        """How many documents are being worked on."""
+        return self._batch.in_flight
+
+
+class RescueRun(StoppableRun):
+    """A running rescue. After a `stop`, what has come by then is still given out."""
+
+    def __init__(self, rescue: Rescue, *, jobs: int | None = None) -> None:
+        super().__init__(Crew(rescue, jobs))
+        self._rescue = rescue
+
+    def remaining(self) -> Iterator[ParseRow]:
+        """Yield the receipt of each document that is still to be fetched, the most urgent first, also before the start.
+
+        One that goes to two places comes twice.
+        """
+        return self._rescue.remaining()
