@@ -8,8 +8,10 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+from tests.support.clocks import StillClock
 from tests.support.peers import PeersMissing, peer_python
 from tests.support.rows import check_rows, table
+from tests.support.scripted_service import ScriptedService, make_pdf
 from tests.support.wire import Authority
 
 SAMPLES = os.environ.get("DOC2X_SAMPLES", "")  # read here: each test starts from an emptied environment
@@ -56,6 +58,27 @@ def peer() -> Path:
 def authority() -> Authority:
     """A certificate authority that no machine trusts by itself."""
     return Authority()
+
+
+@pytest.fixture
+def service() -> Iterator[ScriptedService]:
+    """A service whose documents have one page."""
+    with ScriptedService() as one:
+        yield one
+
+
+@pytest.fixture
+def clock() -> StillClock:
+    """A clock that does not sleep."""
+    return StillClock()
+
+
+@pytest.fixture
+def paper(tmp_path: Path) -> Path:
+    """A PDF of one page."""
+    path = tmp_path / "paper.pdf"
+    path.write_bytes(make_pdf())
+    return path
 
 
 # The rows of the fault matrix: in the test's id, and in a table of their own.

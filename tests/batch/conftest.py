@@ -1,26 +1,13 @@
-"""A service with a till, a clock that does not sleep, and papers."""
+"""A folder, what must never be left in it, and many papers."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.support.clocks import StillClock
-from tests.support.scripted_service import ScriptedService, make_pdf
+from tests.support.scripted_service import make_pdf
 
 Papers = Callable[..., list[Path]]
-
-
-@pytest.fixture
-def service() -> Iterator[ScriptedService]:
-    """A service whose documents have one page."""
-    with ScriptedService() as one:
-        yield one
-
-
-@pytest.fixture
-def clock() -> StillClock:
-    return StillClock()
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 import random
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -11,26 +11,13 @@ import pytest
 from doc2x_sdk import Doc2X
 from doc2x_sdk.ledger.archive import Archive, archive_of
 from doc2x_sdk.local.server import LocalServer
-from doc2x_sdk.local.settings import ServerSettings
-from tests.crash.world import KEY, Killed, World, Zygote, zygote
+from tests.crash.world import KEY, Killed, World, Zygote
 
 pytestmark = pytest.mark.skipif("sys.platform == 'win32'", reason="needs fork and SIGKILL")
 
 NEAR = 7  # boundaries before and after the naming of a part that each run of the suite kills at some of
 SOME = 8
 CENTURIES = 100_000  # days: the clocks of killed runs go fast
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[LocalServer]:
-    with LocalServer(ServerSettings(api_key=KEY, workers=1)) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Zygote]:
-    with zygote(tmp_path_factory.mktemp("home")) as running:
-        yield running
 
 
 def kill(kills: list[int | str], server: LocalServer, process: Zygote, folder: Path) -> Killed:

@@ -3,34 +3,21 @@
 import random
 import secrets
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from itertools import cycle
 from pathlib import Path
 
 import pytest
 
 from doc2x_sdk.local.server import LocalServer
-from doc2x_sdk.local.settings import ServerSettings
 from tests.crash.once import WAYS, Once
-from tests.crash.world import KEY, Killed, World, Zygote, dice, zygote
+from tests.crash.world import Killed, World, Zygote, dice
 
 pytestmark = pytest.mark.skipif("sys.platform == 'win32'", reason="needs fork and SIGKILL")
 
 FEW, MANY = 24, 300  # random kills: in each run of the suite, and with the marker slow
 FEW_ONCE, MANY_ONCE = 4, 100  # the same for what is sent in one step, of each way and of all
 STEP = 6  # each run of the suite kills at every sixth boundary, from one chosen by chance
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[LocalServer]:
-    with LocalServer(ServerSettings(api_key=KEY, workers=1)) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Zygote]:
-    with zygote(tmp_path_factory.mktemp("home")) as running:
-        yield running
 
 
 def at_boundaries(

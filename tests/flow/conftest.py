@@ -1,32 +1,11 @@
-"""What the tests of the flow share: a document, a folder, and what must never be left in it."""
+"""What the tests of the flow share: a document too large for a buffer, a folder, and what must never be left in it."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.support.clocks import StillClock
-from tests.support.scripted_service import ScriptedService, make_pdf
-
-
-@pytest.fixture
-def service() -> Iterator[ScriptedService]:
-    """A service whose documents have one page."""
-    with ScriptedService() as one:
-        yield one
-
-
-@pytest.fixture
-def clock() -> StillClock:
-    return StillClock()
-
-
-@pytest.fixture
-def paper(tmp_path: Path) -> Path:
-    """A PDF of one page."""
-    path = tmp_path / "paper.pdf"
-    path.write_bytes(make_pdf())
-    return path
+from tests.support.scripted_service import make_pdf
 
 
 @pytest.fixture

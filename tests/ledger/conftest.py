@@ -15,11 +15,6 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def clock() -> StillClock:
-    return StillClock()
-
-
-@pytest.fixture
 def ledger(path: Path, clock: StillClock) -> Iterator[Ledger]:
     one = Ledger(path, clock=clock.clock)
     yield one

@@ -11,7 +11,7 @@ import pytest
 from doc2x_sdk import Document, Option, hookimpl
 from doc2x_sdk.formats.plugins import new_manager
 from doc2x_sdk.formats.registry import Formats
-from tests.support.scripted_service import ScriptedService, make_pdf
+from tests.support.scripted_service import ScriptedService
 
 Export = Callable[..., Any]
 Install = Callable[..., None]
@@ -58,19 +58,6 @@ def write_text(bundle: Any, out: Path, options: Mapping[str, Any]) -> list[Path]
     target = out / "good.txt"
     target.write_text(f"{bundle.format}: {len(bundle.main.read_bytes())}", encoding="utf-8")
     return [target]
-
-
-@pytest.fixture
-def service() -> Iterator[ScriptedService]:
-    with ScriptedService() as one:
-        yield one
-
-
-@pytest.fixture
-def paper(tmp_path: Path) -> Path:
-    path = tmp_path / "paper.pdf"
-    path.write_bytes(make_pdf())
-    return path
 
 
 @pytest.fixture
