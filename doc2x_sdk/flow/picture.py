@@ -8,7 +8,8 @@ from typing import Any
 from doc2x_sdk.config import Settings
 from doc2x_sdk.errors import ConfigError, FileError
 from doc2x_sdk.flow.disk import writing
-from doc2x_sdk.flow.source import Source, checked, copy_to, pdfium_lock
+from doc2x_sdk.flow.pdfium import pdfium_lock
+from doc2x_sdk.flow.source import Source, checked, copy_to
 
 __all__ = ["as_pdf"]
 

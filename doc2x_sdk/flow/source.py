@@ -9,19 +9,19 @@ import os
 import shutil
 import stat
 import tempfile
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from typing import BinaryIO, Literal
 
 from doc2x_sdk.config import Settings
 from doc2x_sdk.errors import FileError, InputChanged
 from doc2x_sdk.flow.disk import writing
+from doc2x_sdk.flow.pdfium import count_pages
 
-__all__ = ["Input", "Source", "count_pages", "open_source", "pdfium_lock"]
+__all__ = ["Input", "Source", "open_source"]
 
 log = logging.getLogger("doc2x_sdk")
 
@@ -29,11 +29,11 @@ Input = str | os.PathLike[str] | bytes | BinaryIO
 """What may be converted: a path, the bytes of a file, or a file open for reading bytes."""
 
 Stamp = tuple[int, int, int, int]
-SETTLED_NS = 2_000_000_000
+SETTLED_NS = 2_000_000_000  # the coarsest clock of a file system ticks once in 2 s
+SETTLED_FINE_NS = 100_000_000  # ten ticks of the kernel's clock, where the file system keeps all that it says
+COARSE_NS = 1_000_000
 BLOCK = 1024 * 1024
 PDF_HEADER_WITHIN = 1024  # bytes; readers accept a PDF whose header does not stand at the very start
-pdfium_lock = threading.Lock()
-"""PDFium is one per process and not safe to enter from two threads."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class Source:
         path: where the bytes are: the user's file, or a private copy of what came as an open file.
         content: the bytes, where they came as bytes.
         stamp: size, both times of change and inode of `path` when it was checked.
-        settled: whether every later change of the file must show in its stamp: it had been left alone for 2 s then.
+        settled: whether every change of the file since the check began must show in its stamp: see `is_settled`.
     """
 
     name: str
@@ -149,8 +149,9 @@ def checked(given: Path | bytes, name: str, settings: Settings) -> Source:
     stem = Path(name).stem or "document"
     name = printable(name)
     if isinstance(given, Path):
+        began = time.time_ns()
         stamp, head, digest = read_file(given, name, settings)
-        size, where = stamp[0], {"path": given, "stamp": stamp, "settled": is_settled(stamp)}
+        size, where = stamp[0], {"path": given, "stamp": stamp, "settled": is_settled(stamp, began)}
     else:
         size, head, digest = len(given), given[:PDF_HEADER_WITHIN], hashlib.sha256(given).hexdigest()
         where = {"content": given}
@@ -208,12 +209,15 @@ def stamp_of(path: Path) -> Stamp:
     return state.st_size, state.st_mtime_ns, state.st_ctime_ns, state.st_ino
 
 
-def is_settled(stamp: Stamp) -> bool:
-    """Tell whether a change after this stamp can't have the same one: clocks of file systems tick coarsely.
+def is_settled(stamp: Stamp, now: int) -> bool:
+    """Tell whether a change from `now` on, in ns since 1970, can't have the same stamp: the file was left alone.
 
-    Only where the system keeps the time of status change, which nobody can set back; Windows has no such time.
+    Clocks of file systems tick coarsely: for as long as a tick may last, 2 s, or 0.1 s where the time of status change
+    has digits below the millisecond, so that the file system rounds no kernel's clock. Only where the system keeps that
+    time, which nobody can set back; Windows has none.
     """
-    return os.name == "posix" and time.time_ns() - max(stamp[1], stamp[2]) > SETTLED_NS
+    tick = SETTLED_FINE_NS if stamp[2] % COARSE_NS else SETTLED_NS
+    return os.name == "posix" and now - max(stamp[1], stamp[2]) > tick
 
 
 def kind_of(head: bytes) -> Literal["pdf", "jpg", "png"] | None:
@@ -223,31 +227,6 @@ def kind_of(head: bytes) -> Literal["pdf", "jpg", "png"] | None:
     if head.startswith(b"\x89PNG\r\n\x1a\n"):
         return "png"
     return "pdf" if b"%PDF-" in head[:PDF_HEADER_WITHIN] else None
-
-
-def count_pages(given: Path | bytes, name: str) -> int:
-    """Count a PDF's pages without loading the file into memory.
-
-    Raises `FileError` when it is encrypted, broken, or without pages.
-    """
-    from pypdfium2 import PdfDocument, PdfiumError  # noqa: PLC0415 - a library that only PDFs need
-
-    with pdfium_lock:
-        try:
-            document: Any = PdfDocument(given)
-            try:
-                pages = len(document)
-            finally:
-                document.close()
-        except PdfiumError as error:
-            encrypted = "password" in str(error).lower()
-            reason = "The PDF is encrypted" if encrypted else "The PDF is broken and can't be opened"
-            advice = "Save it without a password." if encrypted else "Open it in a reader and print it to PDF anew."
-            fault = "encrypted" if encrypted else "broken"
-            raise FileError(reason, source=name, advice=f"{advice} Nothing was sent.", fault=fault) from None
-    if pages < 1:
-        raise FileError("The PDF has no pages", source=name, fault="broken")
-    return pages
 
 
 def printable(name: str) -> str:

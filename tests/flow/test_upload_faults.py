@@ -373,7 +373,8 @@ def test_a_change_that_no_time_of_the_file_shows_is_noticed_by_its_bytes(
 def test_a_change_of_a_file_long_left_alone_shows_without_hashing_it_again(
     service: ScriptedService, tmp_path: Path, out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("doc2x_sdk.flow.source.SETTLED_NS", 0)  # as if the file were older than it is
+    for name in ("SETTLED_NS", "SETTLED_FINE_NS"):  # as if the file were older than it is
+        monkeypatch.setattr(f"doc2x_sdk.flow.source.{name}", 0)
     path = make_text(tmp_path, "settled.pdf", make_pdf(400, size=24_000_000))
     service.on("put", change_while_sent(path, edit_unseen))
     with service.client() as client, pytest.raises(InputChanged) as caught:

@@ -82,6 +82,13 @@ UPLOADS = [
         "False",
     ),
     Guard(
+        "UP-05",
+        "flow/test_source.py::test_a_file_is_settled_once_its_clock_must_have_ticked",
+        "flow/source.py",
+        "SETTLED_FINE_NS if stamp[2] % COARSE_NS else SETTLED_NS",
+        "SETTLED_FINE_NS",
+    ),
+    Guard(
         "UP-06",
         UPLOAD + "test_a_redirected_upload_is_an_error_and_not_followed",
         "service/session.py",
