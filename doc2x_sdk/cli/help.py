@@ -88,32 +88,10 @@ class Command(click.Command):
         super().format_epilog(ctx, formatter)
 
 
-class Group(click.Group):
-    """A command with commands of its own, sections of options, examples, and notes below them.
-
-    Attributes:
-        examples, notes: as of `Command`.
-    """
-
-    def __init__(
-        self,
-        *args: Any,
-        examples: Sequence[tuple[str, str]] = (),
-        notes: dict[str, list[tuple[str, str]]] | None = None,
-        **settings: Any,
-    ) -> None:
-        settings.setdefault("context_settings", SETTINGS)
-        super().__init__(*args, **settings)
-        self.examples = tuple(examples)
-        self.notes = notes or {}
+class Group(Command, click.Group):
+    """A command with commands of its own, which stand below its options."""
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the options by section, then the commands."""
-        write_options(self, ctx, formatter)
+        super().format_options(ctx, formatter)
         self.format_commands(ctx, formatter)
-
-    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write examples and notes."""
-        write_examples(formatter, self.examples)
-        write_notes(formatter, self.notes)
-        super().format_epilog(ctx, formatter)

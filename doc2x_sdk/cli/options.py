@@ -10,23 +10,24 @@ import click
 from doc2x_sdk.cli.help import option
 
 __all__ = [
-    "SERVICE",
     "api_option",
     "archive_option",
     "export_options",
-    "given_options",
     "json_option",
     "ledger_option",
+    "out_option",
     "output_options",
     "plugin_options",
     "talk_options",
     "to_option",
+    "verbose_option",
 ]
 
 RESULTS = "Results"
 FORMULAS = "Formulas and tables"
 TALK = "What is shown"
 SERVICE = "Service and receipts"
+FORMATS = "A format to make; give it again for more: md, md_dollar, tex, docx, json, txt. See `doc2x formats`."
 
 Decorator = Callable[[Any], Any]
 
@@ -49,32 +50,39 @@ def complete_formats(ctx: click.Context, parameter: click.Parameter, incomplete:
     return [name for name in Formats.installed().names if name.startswith(incomplete)]
 
 
-to_option = option(
-    "--to",
-    "-t",
-    "to",
-    metavar="FORMAT",
-    multiple=True,
-    default=("md",),
-    show_default=True,
-    shell_complete=complete_formats,
-    section=RESULTS,
-    help="A format to make; give it again for more: md, md_dollar, tex, docx, json, txt. See `doc2x formats`.",
-)
+def to_option(help_text: str = FORMATS) -> Decorator:
+    """Return --to; `help_text` says what it is for."""
+    return option(
+        "--to",
+        "-t",
+        "to",
+        metavar="FORMAT",
+        multiple=True,
+        default=("md",),
+        show_default=True,
+        shell_complete=complete_formats,
+        section=RESULTS,
+        help=help_text,
+    )
+
+
+def out_option(help_text: str, *, default: str | None = None) -> Decorator:
+    """Return --out; `help_text` says what goes there."""
+    return option(
+        "--out",
+        "-o",
+        metavar="DIR",
+        default=default,
+        show_default=default is not None,
+        section=RESULTS,
+        help=help_text,
+    )
 
 
 def output_options(default_name: str) -> Decorator:
     """Return the options that say where results go."""
     return together(
-        option(
-            "--out",
-            "-o",
-            metavar="DIR",
-            default="out",
-            show_default=True,
-            section=RESULTS,
-            help="Folder of the results.",
-        ),
+        out_option("Folder of the results.", default="out"),
         option(
             "--name",
             metavar="TEMPLATE",
@@ -121,21 +129,6 @@ export_options = together(
         help="Markdown without the service's comments: running headers, marks and words of figures, footnote marks.",
     ),
 )
-
-
-def given_options(options: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """Return what `--option`, `--clean` and `--tables` say, as the library's argument `options`.
-
-    Raises `ConfigError` for an option that is not of the shape FORMAT.KEY=VALUE.
-    """
-    from doc2x_sdk.formats.options import parse_options
-
-    given = parse_options(options["given"])
-    wanted: dict[str, Any] = {"comments": False} if options["clean"] else {}
-    wanted |= {"tables": options["tables"]} if options["tables"] else {}
-    if wanted:
-        given["clean"] = given.get("clean", {}) | wanted
-    return given
 
 
 plugin_options = together(

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from doc2x_sdk.cli.arguments import given_options, talk, wishes
 from doc2x_sdk.cli.exits import MEANINGS
 from doc2x_sdk.cli.help import Command, option
 from doc2x_sdk.cli.options import (
     api_option,
     archive_option,
     export_options,
-    given_options,
     json_option,
     ledger_option,
     output_options,
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     Opened = Callable[[], tuple[Doc2X | None, bool]]
 
-__all__ = ["command", "wishes"]
+__all__ = ["command"]
 
 COST = "What is paid for"
 MANY = "Many documents"
@@ -57,7 +57,7 @@ ENGINE = "Who converts"
     notes={"Exit codes": [(str(code), meaning) for code, meaning in MEANINGS.items()]},
 )
 @click.argument("inputs", metavar="INPUT...", nargs=-1, required=True)
-@to_option
+@to_option()
 @output_options("{stem}")
 @plugin_options
 @option(
@@ -204,7 +204,7 @@ def quote(items: Sequence[Item], opened: Opened, options: dict[str, Any]) -> int
     from doc2x_sdk.cli.dry import show_quote
 
     names = ("to", "out", "model", "pages", "force", "retry_unknown", "retry_failed")
-    wanted = {name: options[name] for name in names} | {"result_name": options["name"]}
+    wanted = {name: options[name] for name in names}
     wanted |= {name: value for name, value in wishes(options).items() if name != "options"}
     wanted["retry_failed"] = options["retry_failed"] or len(items) == 1
     client, is_local = opened()
@@ -216,24 +216,6 @@ def quote(items: Sequence[Item], opened: Opened, options: dict[str, Any]) -> int
         return show_quote(items, client.quote(paths, **wanted), is_local=is_local, **shown)
 
 
-def talk(options: dict[str, Any]) -> dict[str, Any]:
-    """Return what a run must know to report."""
-    return {name: options[name] for name in ("to", "out", "quiet", "as_json", "verbose", "api")}
-
-
 def costs(options: dict[str, Any]) -> dict[str, Any]:
     """Return the library's arguments about the parse and what is paid for it."""
-    names = ("model", "force", "retry_unknown", "max_pages")
-    return {name: options[name] for name in names} | {"result_name": options["name"]}
-
-
-def wishes(options: dict[str, Any]) -> dict[str, Any]:
-    """Return the library's arguments for the options that `convert` and `fetch` share."""
-    level = options["formula_level"]
-    return {
-        "overwrite": options["overwrite"],
-        "formula": options["formula"],
-        "formula_level": None if level is None else int(level),
-        "merge_tables": True if options["merge_tables"] else None,
-        "options": given_options(options),
-    }
+    return {name: options[name] for name in ("model", "force", "retry_unknown", "max_pages")}

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from doc2x_sdk.cli.arguments import given_options, talk, wishes
 from doc2x_sdk.cli.help import Command
 from doc2x_sdk.cli.options import (
     api_option,
     archive_option,
     export_options,
-    given_options,
     json_option,
     ledger_option,
     output_options,
@@ -36,7 +36,7 @@ __all__ = ["command"]
     ),
 )
 @click.argument("uid")
-@to_option
+@to_option()
 @output_options("{uid}")
 @plugin_options
 @export_options
@@ -54,7 +54,6 @@ def command(ctx: click.Context, /, uid: str, **options: Any) -> None:
     """
     from pathlib import Path
 
-    from doc2x_sdk.cli.commands.convert import wishes
     from doc2x_sdk.cli.inputs import Item, check_template
     from doc2x_sdk.cli.opening import open_account
     from doc2x_sdk.cli.run import Run
@@ -69,7 +68,6 @@ def command(ctx: click.Context, /, uid: str, **options: Any) -> None:
         def fetch(_: Path, **wanted: Any) -> Document:
             return client.fetch(uid, **wanted)
 
-        talk = {name: options[name] for name in ("to", "out", "quiet", "as_json", "verbose", "api")}
-        run = Run([Item(Path(uid))], **talk)
-        run.one(fetch, result_name=options["name"], **wishes(options))
+        run = Run([Item(Path(uid))], **talk(options))
+        run.one(fetch, **wishes(options))
     ctx.exit(run.finish())

@@ -6,8 +6,17 @@ from typing import Any
 
 import click
 
+from doc2x_sdk.cli.arguments import talk
 from doc2x_sdk.cli.help import Command, option
-from doc2x_sdk.cli.options import api_option, archive_option, json_option, ledger_option, talk_options
+from doc2x_sdk.cli.options import (
+    api_option,
+    archive_option,
+    json_option,
+    ledger_option,
+    out_option,
+    talk_options,
+    to_option,
+)
 
 __all__ = ["command"]
 
@@ -22,24 +31,8 @@ __all__ = ["command"]
         ("What there is to rescue", "doc2x jobs --unfinished"),
     ),
 )
-@option(
-    "--out",
-    "-o",
-    metavar="DIR",
-    section="Results",
-    help="One folder for all. Without it each result goes to where it was meant to go.",
-)
-@option(
-    "--to",
-    "-t",
-    "to",
-    metavar="FORMAT",
-    multiple=True,
-    default=("md",),
-    show_default=True,
-    section="Results",
-    help="Format of a document whose receipt names none; all others get the formats that were asked for.",
-)
+@out_option("One folder for all. Without it each result goes to where it was meant to go.")
+@to_option("Format of a document whose receipt names none; all others get the formats that were asked for.")
 @option(
     "--jobs",
     metavar="N",
@@ -55,7 +48,7 @@ __all__ = ["command"]
 @json_option("a list with a row for each document")
 @talk_options
 @click.pass_context
-def command(ctx: click.Context, /, *, out: str | None, to: tuple[str, ...], **options: Any) -> None:
+def command(ctx: click.Context, /, **options: Any) -> None:
     """Fetch everything that was paid for in the last 24 hours and is not there yet. This costs no pages.
 
     The receipts on this machine say what that is: documents of a run that was stopped or killed, that took too long,
@@ -70,8 +63,8 @@ def command(ctx: click.Context, /, *, out: str | None, to: tuple[str, ...], **op
     from doc2x_sdk.formats.registry import Formats
 
     formats = Formats.installed()
-    formats.plan(to)
-    run = Rescued((), to=to, out=out, **{name: options[name] for name in ("quiet", "verbose", "as_json", "api")})
+    formats.plan(options["to"])
+    run = Rescued((), **talk(options))
     with (
         Stopping() as stopping,
         open_account(formats, **{name: options[name] for name in ("api", "ledger", "archive")}) as client,
