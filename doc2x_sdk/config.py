@@ -211,13 +211,13 @@ def ledger_path(settings: Settings) -> Path:
     return user_state_path("doc2x", appauthor=False) / "ledger.sqlite3"
 
 
-def set_key(value: str, environ: Mapping[str, str] | None = None) -> Path:
+def set_key(value: str) -> Path:
     """Write the key to its file, mode 0600 in a folder of mode 0700, and return the path.
 
     Raises `ConfigError` when the key can't be one, or the file can't be written; an older key then stays.
     """
     key = APIKey(value, "what was given")
-    path = key_path(environ)
+    path = key_path()
     aside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -102,7 +102,6 @@ def html_to(
     output: Path,
     *,
     images: Mapping[str, Path] | None = None,
-    title: str = "",
     options: Sequence[str] = (),
     timeout: float = TIMEOUT_SECONDS,
 ) -> None:
@@ -116,7 +115,6 @@ def html_to(
         html: the document.
         output: the file to write; its folder exists.
         images: where the picture of each `src` in the HTML lies.
-        title: the document's title, for formats that want one.
         options: more options for pandoc, such as `--toc`.
         timeout: seconds that pandoc may take.
 
@@ -125,8 +123,6 @@ def html_to(
         PandocError: pandoc failed; `output` may be incomplete.
     """
     arguments = ["--from", "html+tex_math_single_backslash", "--to", format, *_FLAGS.get(format, ())]
-    if title:
-        arguments += ["--metadata", f"title={title}"]
     if format == "latex" and _CJK.search(html):
         arguments += ["--variable", "header-includes=\\usepackage[UTF8]{ctex}"]
     if format != "latex" and images:

@@ -102,7 +102,7 @@ def test_latex_with_chinese_compiles(html: str, picture: Path, tmp_path: Path) -
 @pytest.mark.parametrize(("name", "head"), [("epub3", b"PK"), ("odt", b"PK"), ("html", b"<!DOCTYPE html>")])
 def test_other_formats(name: str, head: bytes, html: str, picture: Path, tmp_path: Path) -> None:
     target = tmp_path / f"a.{name}"
-    pandoc.html_to(name, html, target, images={"images/0_1_2_3_4_0.jpg": picture}, title="A title")
+    pandoc.html_to(name, html, target, images={"images/0_1_2_3_4_0.jpg": picture})
     assert target.read_bytes().startswith(head)
 
 

@@ -34,7 +34,6 @@ class Received:
     digest: str = ""
     fields: dict[str, str] = field(default_factory=dict)
     too_large: bool = False
-    has_file: bool = False
 
 
 class _Sink:
@@ -109,8 +108,6 @@ class _Form:
     def _headers_finished(self) -> None:
         options = parse_options_header(self._disposition)[1]
         self._name = options.get(b"name", b"").decode("utf-8", "replace")
-        if self._name == "file":
-            self._sink.received.has_file = True
 
     def _part_data(self, data: bytes, start: int, end: int) -> None:
         if self._name == "file":

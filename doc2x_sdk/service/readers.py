@@ -14,7 +14,7 @@ from doc2x_sdk.models import ExportStatus, Page, ParseStatus, SignedURL
 from doc2x_sdk.service.answers import Answer, data_of, error_from_code
 from doc2x_sdk.service.storage import link_text
 
-__all__ = ["check_uid", "export_status", "failed_parse", "known_uid", "pages_of", "percent", "text_or", "zip_of"]
+__all__ = ["check_uid", "export_status", "failed_parse", "known_uid", "pages_of", "percent", "text_or_empty", "zip_of"]
 
 UID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 PAGE_FIELDS = frozenset({"page_idx", "md", "url", "page_width", "page_height", "score", "layout"})
@@ -49,12 +49,12 @@ def export_status(answer: Answer, what: str, uid: str) -> ExportStatus:
     """Read an answer about the export slot. A success without a URL counts as still at work."""
     data = data_of(answer, what, uid=uid)
     url = link_text(data.get("url"))
-    state = text_or(data.get("status")) or ("success" if url else "processing")
+    state = text_or_empty(data.get("status")) or ("success" if url else "processing")
     return ExportStatus(
         uid=uid,
         state="processing" if state == "success" and not url else state,
         url=SignedURL(url) if url and state == "success" else None,
-        detail=answer.clean(text_or(data.get("detail"))),
+        detail=answer.clean(text_or_empty(data.get("detail"))),
         trace_id=answer.trace_id,
     )
 
@@ -99,7 +99,7 @@ def page_of(raw: Mapping[str, Any], position: int | None) -> Page:
     blocks = layout.get("blocks") if isinstance(layout, Mapping) else None
     return Page(
         index=index,
-        md=text_or(raw.get("md")),
+        md=text_or_empty(raw.get("md")),
         width=whole_or_none(raw.get("page_width")),
         height=whole_or_none(raw.get("page_height")),
         url=link_text(raw.get("url")) or None,
@@ -129,9 +129,9 @@ def failed_parse(status: ParseStatus) -> Doc2XError:
     return error.about(uid=status.uid)
 
 
-def text_or(value: object, default: str = "") -> str:
-    """Return a text, or the default for anything else."""
-    return value if isinstance(value, str) else default
+def text_or_empty(value: object) -> str:
+    """Return a text, or an empty one for anything else."""
+    return value if isinstance(value, str) else ""
 
 
 def number_or_none(value: object) -> float | None:

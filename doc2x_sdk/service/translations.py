@@ -10,7 +10,7 @@ from typing import Any
 from doc2x_sdk.errors import ProtocolError
 from doc2x_sdk.models import TranslatedBlock
 from doc2x_sdk.service.answers import reject_constant
-from doc2x_sdk.service.readers import number_or_none, text_or, whole_or_none
+from doc2x_sdk.service.readers import number_or_none, text_or_empty, whole_or_none
 
 __all__ = ["blocks_of", "warn_about_translation"]
 
@@ -36,8 +36,8 @@ def blocks_of(result: object, uid: str) -> tuple[TranslatedBlock, ...]:
 def block_of(row: Mapping[str, Any]) -> TranslatedBlock:
     """Read one block."""
     return TranslatedBlock(
-        raw=text_or(row.get("raw")),
-        translated=text_or(row.get("translated")),
+        raw=text_or_empty(row.get("raw")),
+        translated=text_or_empty(row.get("translated")),
         page=whole_or_none(row.get("page_idx")) or 0,
         x=number_or_none(row.get("x")),
         y=number_or_none(row.get("y")),

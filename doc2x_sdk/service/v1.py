@@ -25,7 +25,7 @@ from doc2x_sdk.service.answers import Answer, data_of
 from doc2x_sdk.service.contract import Kind
 from doc2x_sdk.service.multipart import MultipartBody
 from doc2x_sdk.service.paid import answer_of_paid, uid_of_paid
-from doc2x_sdk.service.readers import pages_of, percent, text_or, whole_or_none
+from doc2x_sdk.service.readers import pages_of, percent, text_or_empty, whole_or_none
 from doc2x_sdk.service.refusals import export_error, is_refused, other_than_archive, plain
 from doc2x_sdk.service.retry import Resend
 from doc2x_sdk.service.session import Body, Transport
@@ -261,7 +261,7 @@ class ServiceV1:
             state=state,
             progress=100 if state == "success" else percent(data.get("progress")),
             pages=pages_of(data.get("result"), uid, numbered=False) if word == state == "success" else (),
-            detail=answer.clean(text_or(data.get("detail"))),
+            detail=answer.clean(text_or_empty(data.get("detail"))),
             trace_id=answer.trace_id,
             raw=dict(data),
             translation=blocks_of(data.get("result"), uid) if word == "translate_success" else (),

@@ -23,7 +23,7 @@ from doc2x_sdk.models import (
 from doc2x_sdk.service.answers import Answer, data_of, error_from_answer
 from doc2x_sdk.service.contract import Kind
 from doc2x_sdk.service.paid import answer_of_paid, uid_of_paid
-from doc2x_sdk.service.readers import check_uid, export_status, pages_of, percent, text_or, zip_of
+from doc2x_sdk.service.readers import check_uid, export_status, pages_of, percent, text_or_empty, zip_of
 from doc2x_sdk.service.retry import Resend
 from doc2x_sdk.service.session import Body, Transport
 from doc2x_sdk.service.storage import link_text
@@ -232,7 +232,7 @@ class ServiceV2:
             state=state,
             progress=100 if state == "success" else percent(data.get("progress")),
             pages=pages_of(data.get("result"), uid, numbered=numbered) if state == "success" else (),
-            detail=answer.clean(text_or(data.get("detail"))),
+            detail=answer.clean(text_or_empty(data.get("detail"))),
             trace_id=answer.trace_id,
             convert_zip=zip_of(data, uid) if state == "success" else None,
             raw=dict(data),

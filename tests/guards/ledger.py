@@ -2,20 +2,18 @@
 
 from tests.guards import Guard
 
-RECEIPT, LEDGER, FILES, STORE, OWNER, ADMISSION = (
-    "ledger/receipt.py",
+LEDGER, FILES, STORE, OWNER, ADMISSION = (
     "ledger/ledger.py",
     "ledger/files.py",
     "ledger/store.py",
     "ledger/owner.py",
     "ledger/admission.py",
 )
-PARSE, RESULTS, BATCH, OUTAGE, FEED = (
+PARSE, RESULTS, BATCH, OUTAGE = (
     "flow/parse.py",
     "flow/results.py",
     "batch/batch.py",
     "batch/outage.py",
-    "batch/feed.py",
 )
 
 GUARDS = [
