@@ -30,7 +30,9 @@ __all__ = [
     "bytes_of",
     "config_path",
     "is_loopback",
+    "key_fault",
     "key_path",
+    "ledger_path",
     "load",
     "set_key",
 ]

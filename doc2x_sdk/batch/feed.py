@@ -14,7 +14,7 @@ from doc2x_sdk.clock import Clock
 from doc2x_sdk.flow.kit import Wish
 from doc2x_sdk.flow.source import Source, printable
 
-__all__ = ["Checked", "Feed"]
+__all__ = ["LOOK", "Checked", "Feed"]
 
 WINDOW = 32  # documents checked ahead, among which the longest goes first
 FILLED_WITHIN = 0.5  # seconds that checked documents wait for the window to fill

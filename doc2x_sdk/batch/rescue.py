@@ -21,7 +21,7 @@ from doc2x_sdk.ledger.rows import ParseRow, ResultRow
 from doc2x_sdk.models import ExportOptions, ProgressCallback
 from doc2x_sdk.service.answers import NOT_FOUND
 
-__all__ = ["Rescue", "Task", "urgent"]
+__all__ = ["Rescue", "Task"]
 
 PAID = ("uploading", "submitted", "parsed")
 

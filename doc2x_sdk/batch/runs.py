@@ -13,7 +13,7 @@ from doc2x_sdk.batch.done import Done
 from doc2x_sdk.batch.rescue import Rescue
 from doc2x_sdk.ledger.rows import ParseRow
 
-__all__ = ["BatchRun", "RescueRun", "StoppableRun"]
+__all__ = ["BatchRun", "RescueRun"]
 
 
 class Workers(Protocol):

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from doc2x_sdk.cli.rows import Row
     from doc2x_sdk.models import Progress
 
-__all__ = ["Crowd", "crowd"]
+__all__ = ["crowd"]
 
 
 def crowd(count: int, *, quiet: bool, verbose: bool) -> Crowd:

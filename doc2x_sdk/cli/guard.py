@@ -12,7 +12,7 @@ import click
 
 from doc2x_sdk.cli import terminal
 
-__all__ = ["Ended", "complain", "guard", "interrupted_code", "listen", "report_bug"]
+__all__ = ["complain", "guard", "interrupted_code", "listen", "report_bug"]
 
 SIGINT = 2
 KEY_OPTIONS = frozenset({"--api-key", "--apikey", "--api_key", "--key", "--token"})

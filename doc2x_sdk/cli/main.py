@@ -13,7 +13,7 @@ from doc2x_sdk.cli import guard, terminal
 from doc2x_sdk.cli.help import SETTINGS, Option, write_examples, write_options
 from doc2x_sdk.version import __version__
 
-__all__ = ["COMMANDS", "App", "Entry", "app", "main"]
+__all__ = ["COMMANDS", "app", "main"]
 
 
 class Entry(NamedTuple):

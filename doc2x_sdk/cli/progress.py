@@ -12,7 +12,7 @@ from doc2x_sdk.models import Progress
 if TYPE_CHECKING:
     from rich.progress import TaskID, TextColumn
 
-__all__ = ["STAGES", "Bars", "Lines", "Reporter", "Silence", "reporter", "share_column"]
+__all__ = ["STAGES", "reporter", "share_column"]
 
 STAGES = {
     "check": "checking",

@@ -16,7 +16,7 @@ from doc2x_sdk.cli.rows import Interrupted, NotDone, Row
 from doc2x_sdk.errors import Doc2XError
 from doc2x_sdk.models import Document, Progress
 
-__all__ = ["Run", "fetch_line"]
+__all__ = ["TABLE_MOST", "Run", "fetch_line"]
 
 TABLE_MOST = 40  # rows; a longer table shows what went wrong only
 

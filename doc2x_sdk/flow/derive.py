@@ -25,7 +25,7 @@ from doc2x_sdk.formats.registry import Formats, Offer
 from doc2x_sdk.hookspecs import Context
 from doc2x_sdk.models import Bundle, Document, Page
 
-__all__ = ["Derived", "Exporters", "announce", "post_process"]
+__all__ = ["Exporters", "announce", "post_process"]
 
 log = logging.getLogger("doc2x_sdk")
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from doc2x_sdk.errors import DiskFull, OutputError
 
-__all__ = ["place", "sync_file", "sync_folder", "writing"]
+__all__ = ["place", "sync_folder", "writing"]
 
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 NO_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EXDEV, errno.EMLINK})

@@ -19,7 +19,7 @@ from doc2x_sdk.flow.unpack import check_whole, main_file, opened, unpack
 from doc2x_sdk.models import NATIVE_FORMATS, Bundle, ExportLink, ExportOptions, ParseStatus, SignedURL
 from doc2x_sdk.service.contract import Service
 
-__all__ = ["ExportSlots", "Fetcher", "Natives", "open_archive"]
+__all__ = ["ExportSlots", "Fetcher", "Natives", "Report", "check_word", "open_archive"]
 
 log = logging.getLogger("doc2x_sdk")
 

@@ -15,7 +15,7 @@ from doc2x_sdk.flow.source import Source
 from doc2x_sdk.ledger.rows import ParseKey
 from doc2x_sdk.models import ParseStatus
 
-__all__ = ["Parses", "Piece"]
+__all__ = ["Parses", "Piece", "wanted_of"]
 
 Had = tuple[ParseStatus, Natives]
 

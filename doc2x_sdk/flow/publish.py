@@ -23,7 +23,7 @@ from doc2x_sdk.flow.staging import staging
 from doc2x_sdk.flow.unpack import RESERVED
 from doc2x_sdk.models import Bundle
 
-__all__ = ["Publisher", "digest_of", "publish_file", "result_name"]
+__all__ = ["Publisher", "digest_of", "publish_file", "result_name", "rewrite"]
 
 NAME_BYTES = 120  # of a result's name, so that `_images/<picture>` still fits a path
 IMAGES = "images"

@@ -21,7 +21,7 @@ from doc2x_sdk.errors import FileError, InputChanged
 from doc2x_sdk.flow.disk import writing
 from doc2x_sdk.flow.pdfium import count_pages
 
-__all__ = ["Input", "Source", "open_source"]
+__all__ = ["Input", "Source", "checked", "copy_to", "open_source", "printable"]
 
 log = logging.getLogger("doc2x_sdk")
 

@@ -21,7 +21,7 @@ from doc2x_sdk.errors import ArchiveError, Doc2XError, TruncatedDownload, Unsafe
 from doc2x_sdk.flow.disk import writing
 from doc2x_sdk.service.answers import one_line
 
-__all__ = ["check_archive", "check_whole", "main_file", "opened", "unpack"]
+__all__ = ["RESERVED", "check_archive", "check_whole", "main_file", "opened", "unpack"]
 
 MEMBERS = 10_000
 TOTAL_BYTES = 2 * 1024**3

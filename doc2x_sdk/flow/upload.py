@@ -22,7 +22,7 @@ from doc2x_sdk.models import ParseOptions, UploadSlot
 from doc2x_sdk.service.answers import NOT_FOUND
 from doc2x_sdk.service.contract import Presigned
 
-__all__ = ["SourceBody", "upload"]
+__all__ = ["SourceBody", "is_stored", "upload"]
 
 log = logging.getLogger("doc2x_sdk")
 

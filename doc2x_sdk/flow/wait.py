@@ -14,7 +14,7 @@ from doc2x_sdk.flow.polling import Forgiving
 from doc2x_sdk.models import ParseStatus
 from doc2x_sdk.service.readers import failed_parse
 
-__all__ = ["FAST", "Ask", "check_complete", "poll_floor", "wait"]
+__all__ = ["FAST", "Ask", "poll_floor", "wait"]
 
 log = logging.getLogger("doc2x_sdk")
 

@@ -22,7 +22,7 @@ from doc2x_sdk.formats import builtin
 from doc2x_sdk.formats.guard import PluginRaised, call_plugin
 from doc2x_sdk.version import __version__
 
-__all__ = ["CORE", "GROUP", "VARIABLE", "PluginRow", "Plugins", "new_manager"]
+__all__ = ["GROUP", "PluginRow", "Plugins", "new_manager"]
 
 log = logging.getLogger("doc2x_sdk")
 

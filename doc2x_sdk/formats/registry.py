@@ -18,7 +18,7 @@ from doc2x_sdk.formats.shipped import package_for
 from doc2x_sdk.hookspecs import Exporter, Option
 from doc2x_sdk.models import NATIVE_FORMATS
 
-__all__ = ["NATIVE_SUFFIX", "Formats", "Offer", "Plan", "Processor", "new_manager"]
+__all__ = ["NATIVE_SUFFIX", "Formats", "Offer", "Plan", "new_manager"]
 
 Options = Mapping[str, Mapping[str, object]]
 

@@ -22,7 +22,7 @@ from doc2x_sdk.errors import ConfigError
 from doc2x_sdk.local.extra import require_extra
 from doc2x_sdk.local.settings import ServerSettings
 
-__all__ = ["KEY_VARIABLE", "SETTINGS_VARIABLE", "LocalProcess", "settings_from_environment", "start"]
+__all__ = ["KEY_VARIABLE", "LocalProcess", "settings_from_environment", "start"]
 
 KEY_VARIABLE = "DOC2X_LOCAL_KEY"
 SETTINGS_VARIABLE = "DOC2X_LOCAL_SETTINGS"

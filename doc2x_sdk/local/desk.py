@@ -15,7 +15,7 @@ from doc2x_sdk.local.settings import ServerSettings
 from doc2x_sdk.local.store import Store, Task
 from doc2x_sdk.local.wire import Refusal
 
-__all__ = ["Desk"]
+__all__ = ["PDF", "PICTURE", "Desk"]
 
 PDF = (b"%PDF-",)
 PICTURE = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n")

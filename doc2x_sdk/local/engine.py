@@ -18,16 +18,7 @@ from typing import Any
 from doc2x_sdk.local.failure import DocumentFailure
 from doc2x_sdk.local.pages import Box, Crop, Page, build_page
 
-__all__ = [
-    "DPI",
-    "Source",
-    "count_pages",
-    "parse_pages",
-    "picture_as_jpeg",
-    "read_image",
-    "read_scanned_page",
-    "render",
-]
+__all__ = ["Source", "count_pages", "parse_pages", "picture_as_jpeg", "read_image", "read_scanned_page", "render"]
 
 Source = str | bytes
 

@@ -18,7 +18,7 @@ from doc2x_sdk import pandoc
 from doc2x_sdk.local import formulas
 from doc2x_sdk.local.store import Task
 
-__all__ = ["ExportRequest", "bundle", "document_markdown", "write_export"]
+__all__ = ["ExportRequest", "document_markdown", "write_export"]
 
 _IMAGE = re.compile(r'<img src="(images/[0-9_]+\.jpg)"/>')
 _TABLE = r"<table>(?P<{0}>(?:(?!</?table\b).)*)</table>"

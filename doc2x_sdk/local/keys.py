@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from doc2x_sdk.local.wire import Signer
 
-__all__ = ["Keys"]
+__all__ = ["REFRESH", "Keys"]
 
 REFRESH = "/api/token/refresh"
 REFRESH_SECONDS = 30 * 24 * 3600.0

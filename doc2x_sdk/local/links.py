@@ -16,7 +16,7 @@ from starlette.requests import Request
 from doc2x_sdk.local.pages import Box
 from doc2x_sdk.local.wire import Signer
 
-__all__ = ["Links"]
+__all__ = ["Links", "crop_box"]
 
 _IMAGE = re.compile(r'images/(?P<page>\d+)_(?P<x>\d+)_(?P<y>\d+)_(?P<w>\d+)_(?P<h>\d+)_(?P<r>\d+)\.jpg(?="/>|$)')
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from doc2x_sdk.local.failure import DocumentFailure
 
-__all__ = ["is_installed", "read"]
+__all__ = ["MISSING", "is_installed", "read"]
 
 MISSING = "the page is a picture, and reading pictures needs OCR: pip install 'doc2x-sdk[local-ocr]'"
 DPI = 200

@@ -17,7 +17,7 @@ from typing import Any, Literal
 from doc2x_sdk.clock import Clock
 from doc2x_sdk.local.pages import Page, image_name
 
-__all__ = ["State", "Store", "Task"]
+__all__ = ["Store", "Task"]
 
 State = Literal["reserved", "stored", "limited", "processing", "success", "refused", "failed"]
 """`reserved`: no bytes yet. `stored`: not yet admitted. `limited`: a limit keeps it waiting. `refused`: the file

@@ -18,7 +18,7 @@ from starlette.requests import Request
 
 from doc2x_sdk.local.wire import Refusal
 
-__all__ = ["Received", "receive"]
+__all__ = ["MAX_FIELD_BYTES", "Received", "receive"]
 
 MAX_FIELD_BYTES = 64 * 1024
 

@@ -8,7 +8,7 @@ from doc2x_sdk.markdown.comments import drop_comments
 from doc2x_sdk.markdown.formulas import to_brackets, to_dollars
 from doc2x_sdk.markdown.pipes import tables_to_pipes
 
-__all__ = ["Formulas", "Tables", "clean"]
+__all__ = ["clean"]
 
 Tables = Literal["pipe", "html"]
 Formulas = Literal["dollar", "normal"]

@@ -20,7 +20,7 @@ from doc2x_sdk.markdown.scan import Scan, Span, scan
 if TYPE_CHECKING:
     from selectolax.lexbor import LexborNode
 
-__all__ = ["Cell", "Table", "find_tables", "html_tables", "masked", "table_node"]
+__all__ = ["Cell", "Table", "find_tables", "html_table", "html_tables", "masked", "rows_of", "table_node", "written"]
 
 TAG = re.compile(r"<(/?)table[\s/>]", re.IGNORECASE)
 SLOTS = 1_000_000

@@ -22,7 +22,18 @@ from doc2x_sdk.errors import (
     TaskFailed,
 )
 
-__all__ = ["LIMIT_CODES", "NOT_FOUND", "Answer", "data_of", "error_from_answer", "error_from_code"]
+__all__ = [
+    "CODES",
+    "LIMIT_CODES",
+    "NOT_FOUND",
+    "Answer",
+    "data_of",
+    "envelope_of",
+    "error_from_answer",
+    "error_from_code",
+    "one_line",
+    "reject_constant",
+]
 
 EXCERPT = 200  # characters of an answer that an error quotes
 URL_QUERY = re.compile(r"(?i)(https?:[^\s?\"'<>]*)\?[^\s\"'<>]*")

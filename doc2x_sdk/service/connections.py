@@ -21,7 +21,7 @@ from urllib3.response import HTTPResponse
 
 from doc2x_sdk.service.retry import Call, CallRetry, current_call
 
-__all__ = ["UPLOAD_BLOCK", "CallAdapter"]
+__all__ = ["CallAdapter"]
 
 UPLOAD_BLOCK = 256 * 1024  # bytes of a body read and written at a time
 

@@ -14,7 +14,18 @@ from doc2x_sdk.models import ExportStatus, Page, ParseStatus, SignedURL
 from doc2x_sdk.service.answers import Answer, data_of, error_from_code
 from doc2x_sdk.service.storage import link_text
 
-__all__ = ["check_uid", "export_status", "failed_parse", "known_uid", "pages_of", "percent", "text_or_empty", "zip_of"]
+__all__ = [
+    "check_uid",
+    "export_status",
+    "failed_parse",
+    "known_uid",
+    "number_or_none",
+    "pages_of",
+    "percent",
+    "text_or_empty",
+    "whole_or_none",
+    "zip_of",
+]
 
 UID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 PAGE_FIELDS = frozenset({"page_idx", "md", "url", "page_width", "page_height", "score", "layout"})

@@ -41,7 +41,7 @@ from doc2x_sdk.service.retry import (
 from doc2x_sdk.service.storage import check_storage_url
 from doc2x_sdk.version import __version__
 
-__all__ = ["Body", "Transport"]
+__all__ = ["ERROR_BODY", "Body", "Transport", "no_key", "read_capped"]
 
 log = logging.getLogger("doc2x_sdk")
 

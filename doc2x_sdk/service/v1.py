@@ -31,7 +31,7 @@ from doc2x_sdk.service.retry import Resend
 from doc2x_sdk.service.session import Body, Transport
 from doc2x_sdk.service.translations import blocks_of
 
-__all__ = ["QUOTA_USED_UP", "TO", "ServiceV1"]
+__all__ = ["TO", "ServiceV1"]
 
 REFRESH = "/api/token/refresh"
 EXPORT = "/api/export"
