@@ -16,9 +16,11 @@ from doc2x_sdk.batch import Batch, BatchRun, Quote, Rescue, RescueRun
 from doc2x_sdk.clock import Clock
 from doc2x_sdk.errors import LedgerError
 from doc2x_sdk.flow import pipeline
+from doc2x_sdk.flow.budget import Budget
 from doc2x_sdk.flow.fetch import ExportSlots
-from doc2x_sdk.flow.kit import Budget, Kit, Wish
+from doc2x_sdk.flow.kit import Kit
 from doc2x_sdk.flow.source import Input
+from doc2x_sdk.flow.wish import Wish
 from doc2x_sdk.formats.registry import Formats
 from doc2x_sdk.ledger.archive import Archive, archive_of
 from doc2x_sdk.ledger.ledger import Ledger

@@ -10,15 +10,16 @@ from typing import Literal
 from doc2x_sdk.config import Settings
 from doc2x_sdk.errors import ConfigError, Doc2XError, FileError, PagesLimitExceeded
 from doc2x_sdk.flow import pipeline
-from doc2x_sdk.flow.callbacks import own_errors
+from doc2x_sdk.flow.callbacks import Reporter, own_errors
 from doc2x_sdk.flow.download import download
 from doc2x_sdk.flow.export import export
-from doc2x_sdk.flow.kit import Kit, Reporter, Wish
+from doc2x_sdk.flow.kit import Kit
 from doc2x_sdk.flow.parse import ask_for
 from doc2x_sdk.flow.parsed import parse_picture, send
 from doc2x_sdk.flow.publish import publish_file
 from doc2x_sdk.flow.source import Input, open_source
 from doc2x_sdk.flow.wait import Ask, wait
+from doc2x_sdk.flow.wish import Wish
 from doc2x_sdk.models import (
     NATIVE_FORMATS,
     ExportLink,

@@ -33,10 +33,11 @@ from doc2x_sdk.errors import (
     RateLimit,
 )
 from doc2x_sdk.flow.callbacks import CallbackRaised, call_back
-from doc2x_sdk.flow.kit import Kit, Stopped, Wish
+from doc2x_sdk.flow.kit import Kit, Stopped
 from doc2x_sdk.flow.pipeline import convert_source
 from doc2x_sdk.flow.source import open_source, printable
 from doc2x_sdk.flow.staging import staging
+from doc2x_sdk.flow.wish import Wish
 from doc2x_sdk.models import Document, Progress, ProgressCallback
 
 __all__ = ["Batch"]

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from doc2x_sdk.batch.done import Done
 from doc2x_sdk.clock import Clock
-from doc2x_sdk.flow.kit import Wish
 from doc2x_sdk.flow.source import Source, printable
+from doc2x_sdk.flow.wish import Wish
 
 __all__ = ["LOOK", "Checked", "Feed"]
 

@@ -13,10 +13,11 @@ from doc2x_sdk.batch.names import Names
 from doc2x_sdk.errors import Doc2XError, FileError, InputChanged, PagesLimitExceeded
 from doc2x_sdk.flow.book import parts_of
 from doc2x_sdk.flow.kept import Kept
-from doc2x_sdk.flow.kit import Kit, Wish
+from doc2x_sdk.flow.kit import Kit
 from doc2x_sdk.flow.parses import wanted_of
 from doc2x_sdk.flow.pipeline import todo_of, what_is_there
 from doc2x_sdk.flow.source import Source, open_source, printable
+from doc2x_sdk.flow.wish import Wish
 from doc2x_sdk.ledger.rows import ParseKey, ParseRow
 
 __all__ = ["VERDICTS", "Quote", "Quoted"]

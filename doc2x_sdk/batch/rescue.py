@@ -15,8 +15,9 @@ from urllib.parse import unquote, urlsplit
 from doc2x_sdk.batch.done import Done
 from doc2x_sdk.errors import ConfigError, Doc2XError, LedgerError, TaskFailed
 from doc2x_sdk.flow.callbacks import call_back
-from doc2x_sdk.flow.kit import Kit, Wish
+from doc2x_sdk.flow.kit import Kit
 from doc2x_sdk.flow.pipeline import fetch
+from doc2x_sdk.flow.wish import Wish
 from doc2x_sdk.ledger.rows import ParseRow, ResultRow
 from doc2x_sdk.models import ExportOptions, ProgressCallback
 from doc2x_sdk.service.answers import NOT_FOUND

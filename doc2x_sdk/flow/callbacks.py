@@ -1,17 +1,21 @@
-"""What a user's progress callback raises leaves the call as itself: no step takes it for a failure of its own."""
+"""Tells a user's progress callback of each step.
+
+What it raises leaves the call as itself: no step takes it for a failure of its own.
+"""
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import ParamSpec, TypeVar
+from typing import Literal, ParamSpec, TypeVar
 
 from doc2x_sdk.models import Progress, ProgressCallback
 
-__all__ = ["CallbackRaised", "call_back", "own_errors"]
+__all__ = ["CallbackRaised", "Reporter", "call_back", "own_errors"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
+Stage = Literal["check", "upload", "parse", "export", "download", "publish"]
 
 
 class CallbackRaised(Exception):
@@ -41,3 +45,17 @@ def own_errors(call: Callable[P, T]) -> Callable[P, T]:
             raise raised.error from raised.error.__cause__
 
     return called
+
+
+class Reporter:
+    """Turns steps into `Progress` for the caller's callback."""
+
+    def __init__(self, source: str, callback: ProgressCallback | None) -> None:
+        self._source = source
+        self._callback = callback
+        self.uid: str | None = None
+
+    def __call__(self, stage: Stage, done: int, total: int | None, format: str | None = None) -> None:  # noqa: A002 - the field's word
+        """Report a step."""
+        if self._callback is not None:
+            call_back(self._callback, Progress(stage, done, total, self._source, self.uid, format))

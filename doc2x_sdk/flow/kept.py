@@ -24,7 +24,8 @@ from doc2x_sdk.errors import Doc2XError, LedgerError
 from doc2x_sdk.flow.book import JOINED_BY_PANDOC
 from doc2x_sdk.flow.disk import writing
 from doc2x_sdk.flow.fetch import Fetcher, Report, open_archive
-from doc2x_sdk.flow.kit import Kit, canonical
+from doc2x_sdk.flow.kit import Kit
+from doc2x_sdk.flow.receipts import canonical
 from doc2x_sdk.formats.plan import PARSE
 from doc2x_sdk.ledger.archive import Archive
 from doc2x_sdk.ledger.parts import Damaged, Part

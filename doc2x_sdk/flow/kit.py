@@ -1,44 +1,30 @@
-"""What every document of one client shares, and what one document is to become."""
+"""What every document of one client shares."""
 
 from __future__ import annotations
 
-import json
 import threading
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
 
 from doc2x_sdk.clock import Clock
 from doc2x_sdk.config import Settings
-from doc2x_sdk.errors import BudgetExceeded, Doc2XError
-from doc2x_sdk.flow.callbacks import call_back
+from doc2x_sdk.flow.budget import Budget
 from doc2x_sdk.flow.fetch import ExportSlots
 from doc2x_sdk.flow.pace import ParseSpeed
+from doc2x_sdk.flow.receipts import AnyReceipt, NoReceipt, canonical, where_of
 from doc2x_sdk.flow.source import Source
 from doc2x_sdk.flow.staging import sweep
 from doc2x_sdk.flow.wait import FAST, poll_floor
-from doc2x_sdk.formats.registry import Formats, Plan
+from doc2x_sdk.formats.registry import Formats
 from doc2x_sdk.ledger.archive import Archive
-from doc2x_sdk.ledger.ledger import Ledger, Receipt
-from doc2x_sdk.ledger.rows import ParseKey, ResultRow
-from doc2x_sdk.models import ExportOptions, ParseOptions, Progress, ProgressCallback
+from doc2x_sdk.ledger.ledger import Ledger
+from doc2x_sdk.ledger.rows import ParseKey
+from doc2x_sdk.models import ParseOptions
 from doc2x_sdk.service.contract import Service
 
-__all__ = [
-    "LOCAL",
-    "AnyReceipt",
-    "Budget",
-    "Kit",
-    "NoReceipt",
-    "Reporter",
-    "Stopped",
-    "Wish",
-    "canonical",
-    "path_text",
-    "where_of",
-]
+__all__ = ["LOCAL", "Kit", "Stopped"]
 
 LOCAL = "local"
 """The account of the servers that `Doc2X.local` starts, whose uids die with them."""
@@ -46,111 +32,9 @@ PICTURE_FORMATS = frozenset({"md", "md_dollar"})
 """What v2 gives of a picture; for the others it is sent as a PDF."""
 BATCH_FLOOR = 0.4  # seconds between two looks at one of many documents
 
-Stage = Literal["check", "upload", "parse", "export", "download", "publish"]
-
 
 class Stopped(Exception):
     """The work was asked to stop; what was paid is in the ledger and goes on with the same command."""
-
-
-class Budget:
-    """Pages that may be paid for in one batch; None is no limit. Safe to use from many threads."""
-
-    def __init__(self, pages: int | None = None) -> None:
-        self._left = pages
-        self._lock = threading.Lock()
-
-    def take(self, pages: int) -> None:
-        """Take a document's pages; raises `BudgetExceeded` when fewer are left, and takes none."""
-        with self._lock:
-            if self._left is None:
-                return
-            if pages > self._left:
-                raise BudgetExceeded(f"Its {pages} pages are over the {self._left} that the budget has left")
-            self._left -= pages
-
-    def give_back(self, pages: int) -> None:
-        """Return the pages of a document that was not paid after all."""
-        with self._lock:
-            if self._left is not None:
-                self._left += pages
-
-
-@dataclass(frozen=True, slots=True)
-class Wish:
-    """What is to become of a document.
-
-    Attributes:
-        plan: the formats, already resolved.
-        parse, export: the service's options.
-        out: the folder of the results; None keeps them in memory.
-        name: template of the results' name.
-        overwrite: replace results that are there.
-        force: pay for the parse again, on purpose.
-        retry_unknown: pay again where nobody can tell whether it was paid.
-        retry_failed: parse again what the service gave up earlier.
-        pages: the only pages to be parsed, such as "1-10,15"; None for all.
-    """
-
-    plan: Plan
-    parse: ParseOptions = field(default_factory=ParseOptions)
-    export: ExportOptions = field(default_factory=ExportOptions)
-    out: Path | None = None
-    name: str = "{stem}"
-    overwrite: bool = False
-    force: bool = False
-    retry_unknown: bool = False
-    retry_failed: bool = True
-    pages: str | None = None
-
-
-class NoReceipt:
-    """Stands for a receipt where there is no ledger: every slot is free and nothing is remembered."""
-
-    row = None
-    probes = False
-
-    def start_over(self, reason: str) -> None:
-        """Do nothing."""
-
-    def wait_for_slot(self, check: Callable[[], None]) -> None:
-        """Do nothing."""
-
-    def uploading(self, uid: str) -> None:
-        """Do nothing."""
-
-    def paying(self) -> None:
-        """Do nothing."""
-
-    def submitted(self, uid: str) -> None:
-        """Do nothing."""
-
-    def working(self) -> None:
-        """Do nothing."""
-
-    def parsed(self, pages: int) -> None:
-        """Do nothing."""
-
-    def archived(self, uid: str, pages: int) -> None:
-        """Do nothing."""
-
-    def failed(self, error: Doc2XError) -> None:
-        """Do nothing."""
-
-    def unknown(self, error: Doc2XError) -> None:
-        """Do nothing."""
-
-    def unpaid(self) -> None:
-        """Do nothing."""
-
-    def limit_met(self, code: str | None) -> None:
-        """Do nothing."""
-
-    def result(self, result: ResultRow, *, wait: bool) -> None:
-        """Do nothing."""
-
-
-AnyReceipt = Receipt | NoReceipt
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,40 +153,3 @@ class Kit:
             key, source=row.source, size=row.size, pages=row.pages, check=self.check_stop
         ) as receipt:
             yield receipt if receipt.row.uid == uid else NoReceipt()
-
-
-def canonical(options: Mapping[str, Any]) -> str:
-    """Return options as JSON that is equal for equal options: sorted, and without what is not set."""
-    return json.dumps(
-        {name: value for name, value in options.items() if value is not None}, sort_keys=True, default=str
-    )
-
-
-def where_of(source: Source) -> str:
-    """Return how a receipt names a source: its whole path, or what bytes were called."""
-    is_own_path = source.path is not None and source.stamp is not None and source.path.name.startswith(source.stem)
-    return path_text(source.path) if is_own_path and source.path is not None else source.name
-
-
-def path_text(path: Path) -> str:
-    """Return a whole path as a receipt holds it: as it is, or as a file URL where the name's bytes are no UTF-8."""
-    whole = path.absolute()
-    try:
-        str(whole).encode()
-    except UnicodeEncodeError:
-        return whole.as_uri()
-    return str(whole)
-
-
-class Reporter:
-    """Turns steps into `Progress` for the caller's callback."""
-
-    def __init__(self, source: str, callback: ProgressCallback | None) -> None:
-        self._source = source
-        self._callback = callback
-        self.uid: str | None = None
-
-    def __call__(self, stage: Stage, done: int, total: int | None, format: str | None = None) -> None:  # noqa: A002 - the field's word
-        """Report a step."""
-        if self._callback is not None:
-            call_back(self._callback, Progress(stage, done, total, self._source, self.uid, format))

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from doc2x_sdk.flow.kit import Kit, Wish, path_text, where_of
+from doc2x_sdk.flow.kit import Kit
 from doc2x_sdk.flow.publish import Publisher, result_name
+from doc2x_sdk.flow.receipts import path_text, where_of
 from doc2x_sdk.flow.source import Source
+from doc2x_sdk.flow.wish import Wish
 
 __all__ = ["marked", "owners_of", "settled"]
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from doc2x_sdk.flow.kit import AnyReceipt, Kit, Reporter, Wish
+from doc2x_sdk.flow.callbacks import Reporter
+from doc2x_sdk.flow.kit import Kit
 from doc2x_sdk.flow.parse import Parsing
+from doc2x_sdk.flow.receipts import AnyReceipt
 from doc2x_sdk.flow.source import Source
+from doc2x_sdk.flow.wish import Wish
 from doc2x_sdk.models import ImageResult, ParseStatus
 
 __all__ = ["parse", "parse_parts", "parse_picture", "send"]

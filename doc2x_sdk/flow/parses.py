@@ -6,12 +6,15 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from doc2x_sdk.flow.callbacks import Reporter
 from doc2x_sdk.flow.fetch import Fetcher, Natives
 from doc2x_sdk.flow.kept import Kept, KeptNatives, Native, Taken, exports_of
-from doc2x_sdk.flow.kit import AnyReceipt, Kit, Reporter, Wish
+from doc2x_sdk.flow.kit import Kit
 from doc2x_sdk.flow.parsed import parse_parts
 from doc2x_sdk.flow.process import PictureNatives
+from doc2x_sdk.flow.receipts import AnyReceipt
 from doc2x_sdk.flow.source import Source
+from doc2x_sdk.flow.wish import Wish
 from doc2x_sdk.ledger.rows import ParseKey
 from doc2x_sdk.models import ParseStatus
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from doc2x_sdk.errors import Doc2XError, ExporterError, FileError, WaitTimeout
 from doc2x_sdk.flow.book import BookNatives, Part, check_formats, cut, joined, parts_of
-from doc2x_sdk.flow.callbacks import own_errors
+from doc2x_sdk.flow.callbacks import Reporter, own_errors
 from doc2x_sdk.flow.derive import Exporters, announce, post_process
 from doc2x_sdk.flow.fetch import Natives
-from doc2x_sdk.flow.kit import AnyReceipt, Kit, Reporter, Wish
+from doc2x_sdk.flow.kit import Kit
 from doc2x_sdk.flow.naming import settled
 from doc2x_sdk.flow.parse import ask_for
 from doc2x_sdk.flow.parsed import parse
@@ -19,10 +19,12 @@ from doc2x_sdk.flow.parses import Parses, Piece
 from doc2x_sdk.flow.picture import as_pdf
 from doc2x_sdk.flow.process import parse_bundle
 from doc2x_sdk.flow.publish import Publisher, result_name
+from doc2x_sdk.flow.receipts import AnyReceipt
 from doc2x_sdk.flow.results import Results
 from doc2x_sdk.flow.source import Input, Source, open_source
 from doc2x_sdk.flow.staging import staging
 from doc2x_sdk.flow.wait import wait
+from doc2x_sdk.flow.wish import Wish
 from doc2x_sdk.formats.offers import Offer
 from doc2x_sdk.formats.plan import PARSE
 from doc2x_sdk.hookspecs import Context

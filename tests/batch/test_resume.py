@@ -8,7 +8,7 @@ import pytest
 
 from doc2x_sdk import Doc2X
 from doc2x_sdk.errors import OutputError
-from doc2x_sdk.flow.kit import Reporter
+from doc2x_sdk.flow.callbacks import Reporter
 from doc2x_sdk.flow.source import open_source
 from doc2x_sdk.flow.staging import staging, sweep
 from doc2x_sdk.flow.upload import SourceBody
