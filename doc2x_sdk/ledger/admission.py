@@ -10,6 +10,7 @@ from __future__ import annotations
 import enum
 import sqlite3
 from collections.abc import Callable
+from typing import cast
 
 from doc2x_sdk.ledger.rows import ParseRow
 
@@ -33,19 +34,21 @@ FORGOTTEN = 3600.0  # seconds after which a limit that was met no longer slows t
 WAITED_LONG = 5.0  # seconds after which others let a parse go first
 WAITED_TOO_LONG = 65.0  # a process that was suspended while it waited does not hold up the others for ever
 PAGES_CODE = "parse_concurrency_limit"
-IN_FLIGHT = "('reserving', 'uploading', 'submitted')"
+IN_FLIGHT = ("reserving", "uploading", "submitted")  # as a text it is SQL
 
 Alive = Callable[[str], bool]
 
 
 def limits(connection: sqlite3.Connection, account: str) -> sqlite3.Row:
     """Return the account's row of limits, made when missing."""
-    connection.execute(
-        "INSERT INTO pace (account, tasks, pages) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
-        (account, TASKS_FIRST, PAGES_FIRST),
-    )
-    found: sqlite3.Row = connection.execute("SELECT * FROM pace WHERE account = ?", (account,)).fetchone()
-    return found
+    look = "SELECT * FROM pace WHERE account = ?"
+    found: sqlite3.Row | None = connection.execute(look, (account,)).fetchone()
+    if found is None:
+        connection.execute(
+            "INSERT INTO pace (account, tasks, pages) VALUES (?, ?, ?)", (account, TASKS_FIRST, PAGES_FIRST)
+        )
+        found = connection.execute(look, (account,)).fetchone()
+    return cast(sqlite3.Row, found)
 
 
 def in_flight(

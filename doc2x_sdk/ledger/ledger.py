@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import sqlite3
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -25,6 +24,7 @@ __all__ = ["LOOK_AGAIN", "Ledger", "Receipt"]
 log = logging.getLogger("doc2x_sdk")
 
 FINISHED = ("parsed", "failed", "planned", "reserving")
+OVER = ("parsed", "failed")
 
 
 def go_on() -> None:
@@ -117,10 +117,11 @@ class Ledger:
             while (row := self._store.write(self._take(key, source, size, pages))) is None:
                 check()
                 self._claims.pause(self.clock)
+            receipt = Receipt(self, row)
             try:
-                yield Receipt(self, row)
+                yield receipt
             finally:
-                self._give_back(row.id)
+                self._give_back(receipt.row)
 
     def _take(
         self, key: ParseKey, source: str, size: int, pages: int
@@ -128,14 +129,9 @@ class Ledger:
         now = self.clock.now()
 
         def take(connection: sqlite3.Connection) -> ParseRow | None:
-            connection.execute(
-                "INSERT INTO parse (account, sha256, options, source, size, pages, state, created_at, changed_at) "
-                "VALUES (?, ?, ?, ?, ?, ?, 'planned', ?, ?) ON CONFLICT (account, sha256, options) DO NOTHING",
-                (key.account, key.sha256, key.options, source, size, pages, now, now),
-            )
             found = select(connection, key)
             if found is None:
-                raise LedgerError("A new row is not there")
+                return insert(connection, key, self._owner.token, source, size=size, pages=pages, now=now)
             row = parse_row(found, read_results(connection, found["id"]))
             if self.is_held(row):
                 return None
@@ -147,34 +143,35 @@ class Ledger:
 
         return take
 
-    def _give_back(self, row: int) -> None:
+    def _give_back(self, row: ParseRow) -> None:
         try:
-            self._store.submit(
+            self._store.later(
                 lambda connection: connection.execute(
                     "UPDATE parse SET owner = NULL, waits_at = NULL WHERE id = ? AND owner = ?",
-                    (row, self._owner.token),
-                ).close()
+                    (row.id, self._owner.token),
+                )
             )
         except LedgerError as error:
-            log.debug("the claim on row %d stays until this process ends: %s", row, error.message)
-        self._line.freed()
+            log.debug("the claim on row %d stays until this process ends: %s", row.id, error.message)
+        if row.state not in OVER:
+            self._line.freed()
 
-    def change(self, row: int, assignments: dict[str, object]) -> Future[None]:
-        """Queue a change of a parse's row; the future is done when it is on the disk."""
+    def change(self, row: int, assignments: dict[str, object], *, wait: bool) -> None:
+        """Change a parse's row; with `wait` it is on the disk afterwards, else it is queued."""
         values = assignments | {"changed_at": self.clock.now()}
 
         def change(connection: sqlite3.Connection) -> None:
             columns = ", ".join(f"{name} = :{name}" for name in values)
             connection.execute(f"UPDATE parse SET {columns} WHERE id = :row", values | {"row": row})  # noqa: S608
 
-        changed = self._store.submit(change)
-        if "state" in assignments:
+        self._queue(change, wait=wait)
+        if "state" in assignments and assignments["state"] not in admission.IN_FLIGHT:
             self._line.freed()
-        return changed
 
-    def record(self, row: int, result: ResultRow) -> Future[None]:
-        """Queue a format's row, new or changed; a target belongs to the last parse that wanted it."""
-        now = self.clock.now()
+    def record(self, row: int, result: ResultRow, *, wait: bool) -> None:
+        """Write a format's row, new or changed; a target belongs to the last parse that wanted it. `wait` as above."""
+        what = (result.format, result.options, result.target, result.source, result.state, result.sha256, result.reason)
+        values = (row, *what, self.clock.now())
 
         def record(connection: sqlite3.Connection) -> None:
             connection.execute(
@@ -183,20 +180,16 @@ class Ledger:
                 "parse = excluded.parse, options = excluded.options, source = excluded.source, "
                 "state = excluded.state, sha256 = excluded.sha256, reason = excluded.reason, "
                 "changed_at = excluded.changed_at",
-                (
-                    row,
-                    result.format,
-                    result.options,
-                    result.target,
-                    result.source,
-                    result.state,
-                    result.sha256,
-                    result.reason,
-                    now,
-                ),
+                values,
             )
 
-        return self._store.submit(record)
+        self._queue(record, wait=wait)
+
+    def _queue(self, work: Callable[[sqlite3.Connection], None], *, wait: bool) -> None:
+        if wait:
+            self._store.write(work)
+        else:
+            self._store.later(work)
 
     def wait_for_slot(self, row: ParseRow, check: Callable[[], None] = go_on) -> bool:
         """Move a parse to `reserving` as soon as the account's slots allow it; on the disk when it returns.
@@ -205,17 +198,17 @@ class Ledger:
 
         The threads of this process stand in line. `check` is called while it waits, and may raise.
         """
-        with self._line.first(row.account, check):
+        with self._line.first(row.account, check) as turn:
             seen, slot = self._line.count, admission.Slot.NONE
             try:
                 while slot is admission.Slot.NONE:
                     slot = self._store.write(admission.admit(row, self._owner.is_alive, self.clock.now()))
                     if slot is admission.Slot.NONE:
                         check()
-                        seen = self._line.wait(seen, self.clock)
+                        seen = self._line.wait(turn, seen, self.clock)
             finally:
                 if slot is admission.Slot.NONE:
-                    self.change(row.id, {"waits_at": None})
+                    self.change(row.id, {"waits_at": None}, wait=False)
         return slot is admission.Slot.PROBING
 
     def task_limit(self, account: str) -> float:
@@ -229,11 +222,11 @@ class Ledger:
 
     def limit_met(self, row: ParseRow, code: str | None) -> None:
         """Note that the service was full: this account's slots are halved."""
-        self._store.submit(admission.halve(row.account, code, self._owner.is_alive, self.clock.now()))
+        self._store.later(admission.halve(row.account, code, self._owner.is_alive, self.clock.now()))
 
     def limit_held(self, row: ParseRow) -> None:
         """Note that the service took a parse: this account's slots may grow."""
-        self._store.submit(admission.grow(row, self._owner.is_alive, self.clock.now()))
+        self._store.later(admission.grow(row, self._owner.is_alive, self.clock.now()))
         self._line.freed()
 
     def target_of(self, target: str, format: str) -> TargetRow | None:  # noqa: A002 - the field's word
@@ -251,8 +244,8 @@ class Ledger:
 
     def finish(self, row: TargetRow) -> None:
         """Note that a file which was about to get its name has it."""
-        self._store.submit(
-            lambda connection: connection.execute("UPDATE result SET state = 'done' WHERE id = ?", (row.id,)).close()
+        self._store.later(
+            lambda connection: connection.execute("UPDATE result SET state = 'done' WHERE id = ?", (row.id,))
         )
 
 
@@ -262,3 +255,16 @@ def select(connection: sqlite3.Connection, key: ParseKey) -> sqlite3.Row | None:
         "SELECT * FROM parse WHERE account = ? AND sha256 = ? AND options = ?", (key.account, key.sha256, key.options)
     ).fetchone()
     return found
+
+
+def insert(
+    connection: sqlite3.Connection, key: ParseKey, owner: str, source: str, *, size: int, pages: int, now: float
+) -> ParseRow:
+    """Make the row of a parse that was never seen, held by this process."""
+    made = connection.execute(
+        "INSERT INTO parse (account, sha256, options, source, size, pages, state, owner, created_at, changed_at) "
+        "VALUES (?, ?, ?, ?, ?, ?, 'planned', ?, ?, ?)",
+        (key.account, key.sha256, key.options, source, size, pages, owner, now, now),
+    )
+    found = connection.execute("SELECT * FROM parse WHERE id = ?", (made.lastrowid,)).fetchone()
+    return parse_row(found)

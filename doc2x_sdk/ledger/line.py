@@ -16,6 +16,8 @@ __all__ = ["LOOK_AGAIN", "Claims", "Line"]
 LOOK_AGAIN = 0.25
 """Seconds between two looks at what another process holds; within this process a wait ends with its reason."""
 
+FURTHER_BACK = 4  # times as long until one who is not the first in line looks whether he is to stop
+
 Check = Callable[[], None]
 
 
@@ -52,43 +54,53 @@ class Line:
     """Threads that wait for a slot of an account, first come, first served; only the first one asks the ledger."""
 
     def __init__(self) -> None:
-        self._waiting: dict[str, deque[object]] = defaultdict(deque)
-        self._changed = threading.Condition()
+        self._guard = threading.Lock()
+        self._waiting: dict[str, deque[threading.Condition]] = defaultdict(deque)
         self.count = 0
         """Grows whenever a slot may have become free."""
 
     @contextmanager
-    def first(self, account: str, check: Check) -> Iterator[None]:
-        """Stand in line and go on as its first; the next one is let on at the end."""
-        ticket = object()
-        with self._changed:
+    def first(self, account: str, check: Check) -> Iterator[threading.Condition]:
+        """Stand in line and go on as its first; the next one is let on at the end.
+
+        Gives the thread's turn, by which it alone is woken: with a crowd in line, to wake all of it for each slot would
+        cost more than all else.
+        """
+        turn = threading.Condition(self._guard)
+        with self._guard:
             line = self._waiting[account]
-            line.append(ticket)
+            line.append(turn)
         try:
-            with self._changed:
-                while line[0] is not ticket:
+            with self._guard:
+                while line[0] is not turn:
+                    turn.wait(FURTHER_BACK * LOOK_AGAIN)
                     check()
-                    self._changed.wait(LOOK_AGAIN)
-            yield
+            yield turn
         finally:
-            with self._changed:
-                line.remove(ticket)
-                self._changed.notify_all()
+            with self._guard:
+                line.remove(turn)
+                self._wake(line)
 
     def freed(self) -> None:
         """Note that a slot may have become free."""
-        with self._changed:
+        with self._guard:
             self.count += 1
-            self._changed.notify_all()
+            for line in self._waiting.values():
+                self._wake(line)
 
-    def wait(self, seen: int, clock: Clock) -> int:
+    def wait(self, turn: threading.Condition, seen: int, clock: Clock) -> int:
         """Wait until `count` is no longer `seen`, or it is time to look at what other processes freed."""
-        with self._changed:
-            changed = self._changed.wait_for(lambda: self.count != seen, real_seconds(clock))
+        with self._guard:
+            changed = turn.wait_for(lambda: self.count != seen, real_seconds(clock))
             count = self.count
         if not changed:
             let_pass(clock)
         return count
+
+    @staticmethod
+    def _wake(line: deque[threading.Condition]) -> None:
+        if line:
+            line[0].notify()
 
 
 def real_seconds(clock: Clock) -> float:

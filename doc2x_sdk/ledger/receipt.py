@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from concurrent.futures import Future
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -28,13 +27,12 @@ class Receipt:
         self._full: set[str | None] = set()
         self.row = row
 
-    def _set(self, **assignments: object) -> Future[None]:
-        changed = self._ledger.change(self.row.id, dict(assignments))
+    def _set(self, *, wait: bool = False, **assignments: object) -> None:
+        self._ledger.change(self.row.id, dict(assignments), wait=wait)
         values = dict(assignments)
         if "history" in values:
             values["history"] = tuple(json.loads(str(values["history"])))
         self.row = replace(self.row, **values)  # type: ignore[arg-type] # the columns are the fields
-        return changed
 
     def _history(self, uid: str | None) -> str:
         """Return the history once the row has this uid."""
@@ -54,27 +52,28 @@ class Receipt:
     def uploading(self, uid: str) -> None:
         """Note the uid, on the disk before its bytes are sent."""
         now = self._ledger.clock.now()
-        self._set(
-            state="uploading", uid=uid, uid_at=now, history=self._history(uid), working=False, reason=None
-        ).result()
+        history = self._history(uid)
+        self._set(wait=True, state="uploading", uid=uid, uid_at=now, history=history, working=False, reason=None)
 
     def paying(self) -> None:
         """Note, on the disk, that a paid step without a uid is about to be sent: a crash now is an unknown outcome."""
         self._set(
+            wait=True,
             state="unknown",
             uid=None,
             uid_at=None,
             working=False,
             history=self._history(None),
             reason="it was sent, and no answer was written down",
-        ).result()
+        )
 
     def submitted(self, uid: str) -> None:
         """Note that the service has the bytes; on the disk where the uid was not written down before."""
         if self.row.uid == uid and self.row.state in ("submitted", "parsed"):
             return
         known = self.row.uid == uid
-        changed = self._set(
+        self._set(
+            wait=not known,
             state="submitted",
             uid=uid,
             uid_at=self.row.uid_at if known else self._ledger.clock.now(),
@@ -82,8 +81,6 @@ class Receipt:
             reason=None,
             code=None,
         )
-        if not known:
-            changed.result()
 
     def working(self) -> None:
         """Note that the service was seen at work on the uid: it is paid, whatever a later answer says."""
@@ -115,7 +112,7 @@ class Receipt:
 
     def unknown(self, error: Doc2XError) -> None:
         """Note, on the disk, that nobody can tell whether it was paid."""
-        self._set(state="unknown", reason=error.message, code=error.code, trace_id=error.trace_id).result()
+        self._set(wait=True, state="unknown", reason=error.message, code=error.code, trace_id=error.trace_id)
 
     def unpaid(self) -> None:
         """Note that a paid step was refused whole: nothing was paid."""
@@ -129,6 +126,4 @@ class Receipt:
 
     def result(self, result: ResultRow, *, wait: bool) -> None:
         """Note a format's state; with `wait`, on the disk."""
-        done = self._ledger.record(self.row.id, result)
-        if wait:
-            done.result()
+        self._ledger.record(self.row.id, result, wait=wait)

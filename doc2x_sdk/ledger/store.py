@@ -1,29 +1,49 @@
 """The ledger's one writer thread, whose commits take in all that waits, and a reader.
 
 A commit is an fsync (0.3 to 30 ms by disk). Writes are queued to one thread, which commits everything that arrived
-while the last fsync ran; who needs to know that his row is on the disk waits for his future.
+while the last fsync ran; who needs to know that his row is on the disk waits for his future. What nothing waits for
+rides along with the next commit.
 """
 
 from __future__ import annotations
 
+import atexit
+import logging
 import os
-import queue
 import sqlite3
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from doc2x_sdk.errors import LedgerError
 from doc2x_sdk.ledger.files import connect, ledger_error, open_reader, prepare
 
 __all__ = ["Store"]
 
+log = logging.getLogger("doc2x_sdk")
+
 T = TypeVar("T")
 Work = Callable[[sqlite3.Connection], Any]
-Queued = tuple[Work, "Future[Any]"]
+COMPANY = 0.05
+"""Seconds after a commit in which what nothing waits for is held back for the next one."""
+
+
+class Queued(NamedTuple):
+    """A write, and who waits for it."""
+
+    work: Work
+    future: Future[Any] | None
+
+
+class Settled(NamedTuple):
+    """What a write gave, or raised."""
+
+    queued: Queued
+    value: Any = None
+    problem: Exception | None = None
 
 
 class Store:
@@ -37,14 +57,17 @@ class Store:
         self.path = path
         self._process = os.getpid()
         existed = prepare(path)
-        self._queue: queue.SimpleQueue[Queued | None] = queue.SimpleQueue()
-        self._guard = threading.Lock()
+        self._queue: list[Queued] = []
+        self._changed = threading.Condition()
         self._open = True
+        self._urgent = False  # whether the queue has something that somebody waits for
+        self._idle = False  # whether there has been no commit of late, so that nothing is held back
         self._writer = connect(path, existed=existed)
         self._reader_guard = threading.Lock()
         self._reader: sqlite3.Connection | None = None
         self._thread = threading.Thread(target=self._run, name="doc2x-ledger", daemon=True)
         self._thread.start()
+        atexit.register(self.close)
 
     def submit(self, work: Callable[[sqlite3.Connection], T]) -> Future[T]:
         """Queue a write; the future is done once it is on the disk.
@@ -52,13 +75,27 @@ class Store:
         `work` runs in the writer's thread inside a transaction, after all that was queued before it. When it raises,
         its own changes are undone and the future raises.
         """
-        self._check_process()
         future: Future[T] = Future()
-        with self._guard:
+        self._put(Queued(work, future))
+        return future
+
+    def later(self, work: Callable[[sqlite3.Connection], object]) -> None:
+        """Queue a write that nothing waits for, in its turn among the others; it is committed with the next of them.
+
+        It waits for company no longer than `COMPANY`. A failure of its own is no more than logged.
+        """
+        self._put(Queued(work, None))
+
+    def _put(self, queued: Queued) -> None:
+        self._check_process()
+        with self._changed:
             if not self._open:
                 raise LedgerError("The ledger is closed")
-            self._queue.put((work, future))
-        return future
+            self._queue.append(queued)
+            if queued.future is not None:
+                self._urgent = True
+            if self._urgent or self._idle:
+                self._changed.notify()
 
     def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Do a write and wait until it is on the disk."""
@@ -79,15 +116,15 @@ class Store:
         """Commit what is queued and close the file."""
         if os.getpid() != self._process:
             return
-        with self._guard:
-            was_open, self._open = self._open, False
-            if was_open:
-                self._queue.put(None)
+        with self._changed:
+            self._open = False
+            self._changed.notify()
         self._thread.join()
         with self._reader_guard:
             if self._reader is not None:
                 self._reader.close()
                 self._reader = None
+        atexit.unregister(self.close)
 
     def _check_process(self) -> None:
         if os.getpid() != self._process:
@@ -98,59 +135,79 @@ class Store:
             while batch := self._next():
                 commit(self._writer, batch)
         finally:
-            with self._guard:
+            with self._changed:
                 self._open = False
+                rest = self._queue
             self._writer.close()
-            for _, future in self._rest():  # after a failure of the thread itself: nobody may wait for ever
-                future.set_exception(LedgerError("The ledger was closed"))
+            for queued in rest:  # after a failure of the thread itself: nobody may wait for ever
+                if queued.future is not None:
+                    queued.future.set_exception(LedgerError("The ledger was closed"))
 
     def _next(self) -> list[Queued]:
         """Return all that is queued, at least one; nothing at the end."""
-        first = self._queue.get()
-        batch = [] if first is None else [first]
-        return batch + self._rest()
-
-    def _rest(self) -> list[Queued]:
-        batch: list[Queued] = []
-        with suppress(queue.Empty):
-            while True:
-                item = self._queue.get_nowait()
-                if item is None:
-                    self._queue.put(None)  # the end: seen again once the rest is committed
-                    break
-                batch.append(item)
+        with self._changed:
+            if not self._changed.wait_for(self._is_due, COMPANY):
+                self._idle = True
+                self._changed.wait_for(lambda: self._queue or not self._open)
+                self._idle = False
+            batch, self._queue, self._urgent = self._queue, [], False
         return batch
 
+    def _is_due(self) -> bool:
+        return self._urgent or not self._open
 
-def commit(connection: sqlite3.Connection, batch: list[Queued]) -> None:
-    """Run a batch in one transaction and settle its futures after the fsync."""
-    settled: list[tuple[Future[Any], Any, BaseException | None]] = []
-    failure: BaseException | None = None
+
+def commit(connection: sqlite3.Connection, batch: Sequence[Queued]) -> None:
+    """Run a batch in one transaction and settle its futures after the fsync.
+
+    Savepoints, which cost as much as the writes, are made only once one of them has raised: then all run again, and the
+    changes of each that raises are undone.
+    """
+    settled: list[Settled] = []
+    failure: LedgerError | None = None
     try:
         connection.execute("BEGIN IMMEDIATE")
-        for work, future in batch:
-            connection.execute("SAVEPOINT step")
-            try:
-                value = work(connection)
-            except Exception as error:  # whatever a step raises belongs to its caller
-                if isinstance(error, sqlite3.Error) and not connection.in_transaction:
-                    raise  # a full disk has undone all of it
-                connection.execute("ROLLBACK TO step")
-                settled.append((future, None, error))
-            else:
-                settled.append((future, value, None))
-            connection.execute("RELEASE step")
+        try:
+            settled = [Settled(queued, queued.work(connection)) for queued in batch]
+        except Exception as error:  # noqa: BLE001 - found again below
+            log.debug("a write to the ledger raised %s; all of its transaction are tried again", type(error).__name__)
+            if connection.in_transaction:  # a full disk has undone all of it
+                connection.execute("ROLLBACK")
+            connection.execute("BEGIN IMMEDIATE")
+            settled = [step_by_step(connection, queued) for queued in batch]
         connection.execute("COMMIT")
     except sqlite3.Error as error:
         failure = ledger_error(error)
         with suppress(sqlite3.Error):
             connection.execute("ROLLBACK")
-    if failure is not None:
-        for _, future in batch:
-            future.set_exception(failure)
-        return
-    for future, value, problem in settled:
-        if problem is None:
-            future.set_result(value)
-        else:
-            future.set_exception(ledger_error(problem) if isinstance(problem, sqlite3.Error) else problem)
+        settled = [Settled(queued, problem=failure) for queued in batch]
+    for each in settled:
+        settle(each)
+
+
+def step_by_step(connection: sqlite3.Connection, queued: Queued) -> Settled:
+    """Run a write whose own changes are undone when it raises; raises `sqlite3.Error` when all of them are."""
+    connection.execute("SAVEPOINT step")
+    try:
+        settled = Settled(queued, queued.work(connection))
+    except Exception as error:  # whatever a step raises belongs to its caller
+        if isinstance(error, sqlite3.Error) and not connection.in_transaction:
+            raise  # a full disk has undone all of it
+        connection.execute("ROLLBACK TO step")
+        settled = Settled(queued, problem=error)
+    connection.execute("RELEASE step")
+    return settled
+
+
+def settle(settled: Settled) -> None:
+    """Tell who waits for a write what became of it."""
+    (_, future), value, problem = settled
+    if isinstance(problem, sqlite3.Error):
+        problem = ledger_error(problem)
+    if future is None:
+        if problem is not None:
+            log.debug("a write to the ledger was lost: %s", problem)
+    elif problem is not None:
+        future.set_exception(problem)
+    else:
+        future.set_result(value)

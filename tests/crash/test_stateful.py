@@ -10,6 +10,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections import defaultdict
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -130,15 +131,18 @@ class World(RuleBasedStateMachine):
         client = self.client()
         ledger = client._kit.ledger
         assert ledger is not None
-        submit = ledger._store.submit
+        store = ledger._store
 
-        def submit_and_step(work: Any) -> Any:
-            life.step()
-            future = submit(work)
-            life.step()
-            return future
+        def stepping(queue: Callable[[Any], Any]) -> Callable[[Any], Any]:
+            def queue_and_step(work: Any) -> Any:
+                life.step()
+                queued = queue(work)
+                life.step()
+                return queued
 
-        ledger._store.submit = submit_and_step  # type: ignore[method-assign]
+            return queue_and_step
+
+        store.submit, store.later = stepping(store.submit), stepping(store.later)  # type: ignore[method-assign]
         self.clock.on_sleep = life.step
         try:
             client.convert(path, to=to, out=self.out, on_progress=life.step)
@@ -146,13 +150,15 @@ class World(RuleBasedStateMachine):
             pass
         except Crash:
             World.crashes += 1
+            with store._changed:
+                store._queue.clear()  # what was not committed yet is lost with a process
             ledger._owner.let_go()
             self.dropped.append(ledger)
             client._kit.service.close()
             return
         finally:
             self.clock.on_sleep = None
-            del ledger._store.submit
+            del store.submit, store.later
         client.close()
 
     def paid(self) -> dict[bytes, set[str]]:

@@ -88,8 +88,8 @@ GUARDS = [
         "FS-02",
         "ledger/test_file.py::test_a_claim_that_did_not_reach_the_disk_holds_nothing",
         STORE,
-        "                if isinstance(error, sqlite3.Error) and not connection.in_transaction:\n"
-        "                    raise  # a full disk has undone all of it\n",
+        "        if isinstance(error, sqlite3.Error) and not connection.in_transaction:\n"
+        "            raise  # a full disk has undone all of it\n",
         "",
     ),
     Guard(

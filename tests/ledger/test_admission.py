@@ -1,6 +1,7 @@
 """How much may be in flight: never over the limits, whoever asks, whatever became of the others."""
 
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -205,6 +206,25 @@ def test_a_freed_slot_is_taken_at_once_by_the_next_thread(path: Path, monkeypatc
             thread.join(timeout=120.0)
     assert sorted(got) == list(range(1, 41))
     ledger.close()
+
+
+def test_in_line_each_thread_is_woken_for_its_turn_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(line, "LOOK_AGAIN", 600.0)
+    queue, woken = line.Line(), Counter[int]()
+
+    def stand(number: int) -> None:
+        with queue.first(ACCOUNT, lambda: woken.update([number])):
+            queue.freed()
+
+    threads = [threading.Thread(target=stand, args=(number,)) for number in range(5)]
+    with queue.first(ACCOUNT, lambda: None):
+        for thread in threads:
+            thread.start()
+        while len(queue._waiting[ACCOUNT]) < 6:
+            queue.freed()
+    for thread in threads:
+        thread.join(60.0)
+    assert woken == Counter(range(5))
 
 
 def test_small_documents_do_not_starve_a_large_one(path: Path, ledger: Ledger, clock: StillClock) -> None:

@@ -5,6 +5,7 @@ import os
 import shutil
 import sqlite3
 import stat
+import subprocess
 import sys
 import threading
 from collections.abc import Callable
@@ -15,6 +16,7 @@ import pytest
 
 from doc2x_sdk.errors import LedgerError, Locked
 from doc2x_sdk.ledger import files
+from doc2x_sdk.ledger import store as store_module
 from doc2x_sdk.ledger.files import owners_of
 from doc2x_sdk.ledger.ledger import Ledger
 from doc2x_sdk.ledger.rows import read_jobs
@@ -92,6 +94,11 @@ def test_a_torn_tail_costs_no_older_row(spoil: Callable[[bytes], bytes], path: P
         opened.close()
         assert found == [str(each) for each in range(number)]
     store.close()
+
+
+def sources(store: Store) -> list[str]:
+    """The sources of the rows that are committed."""
+    return [row[0] for row in store.read(lambda c: c.execute("SELECT source FROM parse").fetchall())]
 
 
 def insert(connection: sqlite3.Connection, number: int) -> None:
@@ -301,6 +308,51 @@ def test_a_forked_child_can_neither_write_nor_give_up_its_parents_claims(path: P
     ledger.close()
 
 
+@pytest.mark.faults("JR-12")
+def test_what_nobody_waits_for_is_committed_with_the_next_write_in_its_turn(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store_module, "COMPANY", 600.0)
+    store, commits = Store(path), list[str]()
+    store._writer.set_trace_callback(lambda sql: commits.append(sql) if sql == "COMMIT" else None)
+    store.later(lambda c: insert(c, 0))
+    store.later(lambda c: insert(c, 1))
+    store.write(lambda c: c.execute("UPDATE parse SET source = '-1' WHERE source = '1'").close())
+    store.later(lambda c: insert(c, 2))
+    assert sources(store) == ["0", "-1"]
+    assert commits == ["COMMIT"]
+    store.close()
+    assert [row.source for row in read_jobs(path)] == ["0", "-1", "2"]
+
+
+def test_what_nobody_waits_for_is_not_held_back_for_ever(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store_module, "COMPANY", 0.001)
+    store, committed = Store(path), threading.Event()
+    store._writer.set_trace_callback(lambda sql: committed.set() if sql == "COMMIT" else None)
+    for number in (1, 2):  # the second one soon after a commit
+        store.later(lambda c, number=number: insert(c, number))  # type: ignore[misc]
+        assert committed.wait(60.0)
+        committed.clear()
+    store.close()
+
+
+LEAVER = """
+import sys
+from pathlib import Path
+from doc2x_sdk.ledger import store
+store.COMPANY = 600.0
+store.Store(Path(sys.argv[1])).later(lambda c: c.execute("UPDATE pace SET met = 7"))
+"""
+
+
+def test_what_is_queued_is_written_when_a_process_ends_without_closing_the_ledger(path: Path) -> None:
+    store = Store(path)
+    store.write(lambda c: c.execute("INSERT INTO pace (account, tasks, pages) VALUES ('a', 1, 1)").close())
+    subprocess.run([sys.executable, "-c", LEAVER, str(path)], check=True, timeout=60)
+    assert store.read(lambda c: c.execute("SELECT met FROM pace").fetchone()[0]) == 7
+    store.close()
+
+
 def test_a_failing_write_undoes_itself_alone(path: Path) -> None:
     store = Store(path)
 
@@ -308,11 +360,16 @@ def test_a_failing_write_undoes_itself_alone(path: Path) -> None:
         insert(connection, 1)
         raise KeyError("mine")
 
+    held = threading.Event()
+    holds = store.submit(lambda _: held.wait(60.0))
     first, bad, last = store.submit(lambda c: insert(c, 0)), store.submit(fail), store.submit(lambda c: insert(c, 2))
+    store.later(fail)
+    held.set()  # so that all four are of one transaction
+    assert holds.result()
     with pytest.raises(KeyError):
         bad.result()
     assert (first.result(), last.result()) == (None, None)
-    assert [row[0] for row in store.read(lambda c: c.execute("SELECT source FROM parse").fetchall())] == ["0", "2"]
+    assert sources(store) == ["0", "2"]
     store.close()
     with pytest.raises(LedgerError):
         store.submit(lambda c: insert(c, 3))
