@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -12,29 +12,23 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn, Self
 from weakref import WeakSet
 
 from doc2x_sdk import config
-from doc2x_sdk.batch import Batch, BatchRun, Quote, Rescue, RescueRun
+from doc2x_sdk.batches import Batches, To
 from doc2x_sdk.clock import Clock
 from doc2x_sdk.errors import LedgerError
 from doc2x_sdk.flow import pipeline
 from doc2x_sdk.flow.budget import Budget
 from doc2x_sdk.flow.fetch import ExportSlots
-from doc2x_sdk.flow.kit import Kit
+from doc2x_sdk.flow.kit import LOCAL, Kit
 from doc2x_sdk.flow.source import Input
 from doc2x_sdk.flow.wish import Wish
 from doc2x_sdk.formats.registry import Formats
 from doc2x_sdk.ledger.archive import Archive, archive_of
 from doc2x_sdk.ledger.ledger import Ledger
-from doc2x_sdk.ledger.rows import ParseRow, read_jobs
-from doc2x_sdk.models import (
-    Document,
-    ExportOptions,
-    ParseOptions,
-    ProgressCallback,
-)
+from doc2x_sdk.models import Document, ExportOptions, ParseOptions, ProgressCallback
 from doc2x_sdk.service.generations import open_service
 from doc2x_sdk.service.readers import known_uid
 from doc2x_sdk.service.session import no_key
-from doc2x_sdk.steps import Model, Steps, parse_options
+from doc2x_sdk.steps import Model, parse_options
 
 if TYPE_CHECKING:
     from doc2x_sdk.local.child import LocalProcess
@@ -43,12 +37,11 @@ __all__ = ["Doc2X"]
 
 log = logging.getLogger("doc2x_sdk")
 
-To = str | Iterable[str]
 OF_THIS_MACHINE = ("DOC2X_LEDGER", "DOC2X_ARCHIVE", "DOC2X_ARCHIVE_DAYS", "DOC2X_ARCHIVE_SIZE")
 """Variables that are not about an account, so that they count for `Doc2X.local` too."""
 
 
-class Doc2X(Steps):
+class Doc2X(Batches):
     """A client of the Doc2X service.
 
     It blocks, needs no event loop and works inside one, and may be shared by threads. Use it as a context manager, or
@@ -93,9 +86,9 @@ class Doc2X(Steps):
         if loaded.key is None:
             raise no_key()
         service = open_service(api, loaded, clock=clock, environ=environ)
-        account = "local" if self._child is not None else loaded.settings.account or loaded.key.fingerprint()
+        account = LOCAL if self._child is not None else loaded.settings.account or loaded.key.fingerprint()
         self._ledger_fault: LedgerError | None = None
-        self._batches: WeakSet[BatchRun | RescueRun] = WeakSet()
+        self._runs = WeakSet()
         self._kit = Kit(
             service,
             loaded.settings,
@@ -179,8 +172,8 @@ class Doc2X(Steps):
 
     def close(self) -> None:
         """Stop what batches and rescues still do, close the connections, and end the server that `local` started."""
-        for batch in list(self._batches):
-            batch.close()
+        for run in list(self._runs):
+            run.close()
         self._kit.service.close()
         if self._kit.ledger is not None:
             self._kit.ledger.close()
@@ -274,171 +267,6 @@ class Doc2X(Steps):
         )
         kit = replace(self._kit, budget=Budget(max_pages))
         return pipeline.convert(source, self._checked(wish), kit, name=name, on_progress=on_progress)
-
-    def convert_many(
-        self,
-        sources: Iterable[str | os.PathLike[str]],
-        *,
-        to: To,
-        out: str | os.PathLike[str],
-        result_name: str = "{stem}",
-        overwrite: bool = False,
-        model: Model | None = None,
-        parse: ParseOptions | None = None,
-        formula: Literal["normal", "dollar"] = "normal",
-        formula_level: Literal[0, 1, 2] | None = None,
-        merge_tables: bool | None = None,
-        options: Mapping[str, Mapping[str, Any]] | None = None,
-        force: bool = False,
-        retry_unknown: bool = False,
-        retry_failed: bool = False,
-        jobs: int | None = None,
-        max_pages: int | None = None,
-        fail_fast: bool = False,
-        on_progress: ProgressCallback | None = None,
-    ) -> BatchRun:
-        """Convert many files and yield what becomes of each, as they finish.
-
-        The arguments that `convert` has mean the same; memory does not grow with the number of files, and closing the
-        iterator stops the batch. Running it again goes on where it was: what is done is not touched, what was paid is
-        not paid again. Two inputs of one name: the later one's results are named `{stem}-<8 digits of its sha256>`.
-
-        Args:
-            sources: paths; a generator is read ahead by a few dozen.
-            to: as for `convert`.
-            out: as for `convert`.
-            result_name: as for `convert`.
-            overwrite: as for `convert`.
-            model: as for `convert`.
-            parse: as for `convert`.
-            formula: as for `convert`.
-            formula_level: as for `convert`.
-            merge_tables: as for `convert`.
-            options: as for `convert`.
-            force: as for `convert`.
-            retry_unknown: as for `convert`.
-            retry_failed: parse again what the service gave up in an earlier run.
-            jobs: most documents at a time; None lets the account's limits decide.
-            max_pages: stop before more pages than these are paid for.
-            fail_fast: stop at the first error.
-            on_progress: called from worker threads.
-
-        Raises:
-            LedgerError: there is no ledger that can be written; a batch does not run without.
-            ConfigError: an unknown format or option.
-        """
-        if self._kit.ledger is None:
-            raise self._ledger_fault or LedgerError("A batch needs a ledger")
-        wish = Wish(
-            self.formats.plan(to, options),
-            parse_options(model, parse),
-            ExportOptions(formula, formula_level, merge_tables),
-            Path(out),
-            result_name,
-            overwrite,
-            force,
-            retry_unknown,
-            retry_failed,
-        )
-        kit = replace(self._kit, budget=Budget(max_pages))
-        batch = Batch(sources, self._checked(wish), kit, jobs=jobs, fail_fast=fail_fast, on_progress=on_progress)
-        run = BatchRun(batch)
-        self._batches.add(run)
-        return run
-
-    def quote(
-        self,
-        sources: Iterable[str | os.PathLike[str]],
-        *,
-        to: To = (),
-        out: str | os.PathLike[str] | None = None,
-        result_name: str = "{stem}",
-        overwrite: bool = False,
-        model: Model | None = None,
-        parse: ParseOptions | None = None,
-        formula: Literal["normal", "dollar"] = "normal",
-        formula_level: Literal[0, 1, 2] | None = None,
-        merge_tables: bool | None = None,
-        pages: str | None = None,
-        force: bool = False,
-        retry_unknown: bool = False,
-        retry_failed: bool = False,
-    ) -> Quote:
-        """Tell what `convert_many` would do with each input and what that would cost; nothing is sent.
-
-        Iterate over the quote for the verdicts; its sums grow as it goes, and `all()` takes it to its end. The
-        arguments are those of `convert_many`.
-
-        Raises:
-            ConfigError: an unknown format or option.
-        """
-        wish = Wish(
-            self.formats.plan(to),
-            parse_options(model, parse),
-            ExportOptions(formula, formula_level, merge_tables),
-            out=None if out is None else Path(out),
-            name=result_name,
-            overwrite=overwrite,
-            force=force,
-            retry_unknown=retry_unknown,
-            retry_failed=retry_failed,
-            pages=pages,
-        )
-        return Quote(sources, self._checked(wish), self._kit)
-
-    def jobs(
-        self,
-        *,
-        states: tuple[str, ...] = (),
-        uid: str | None = None,
-        source: str | None = None,
-        unfinished: bool = False,
-        newest_first: bool = False,
-    ) -> Iterator[ParseRow]:
-        """Yield the receipts of this account; see `doc2x_sdk.ledger.rows.read_jobs`, which needs no client."""
-        if self._kit.ledger is not None:
-            self._kit.ledger.flush()
-        return read_jobs(
-            config.ledger_path(self.settings),
-            states=states,
-            uid=uid,
-            account=self._kit.account,
-            source=source,
-            unfinished=unfinished,
-            newest_first=newest_first,
-        )
-
-    def rescue(
-        self,
-        out: str | os.PathLike[str] | None = None,
-        *,
-        to: To = "md",
-        jobs: int | None = None,
-        on_progress: ProgressCallback | None = None,
-    ) -> RescueRun:
-        """Fetch everything that was paid for in the last 24 hours and is not there yet, and yield it as it comes.
-
-        The most urgent is begun first. It costs nothing. What another process works on is left to it. Closing the
-        iterator stops it, and its `remaining()` tells what is still to be fetched.
-
-        Args:
-            out: a folder for all of it; None takes the place that was stored with each result.
-            to: the formats of what has none stored with it, such as a part of a book.
-            jobs: most documents at a time; 8 by default.
-            on_progress: called from worker threads.
-
-        Raises:
-            LedgerError: there is no ledger to read.
-            ConfigError: an unknown format.
-        """
-        if self._kit.ledger is None:
-            raise self._ledger_fault or LedgerError("Without a ledger nothing is known")
-        formats = (to,) if isinstance(to, str) else tuple(to)
-        self.formats.plan(formats)
-        rescue = Rescue(self._kit, out=None if out is None else Path(out), to=formats, on_progress=on_progress)
-        run = RescueRun(rescue, jobs=jobs)
-        self._batches.add(run)
-        return run
 
     def fetch(
         self,
