@@ -14,7 +14,7 @@ from typing import cast
 
 from doc2x_sdk.ledger.rows import ParseRow
 
-__all__ = ["Slot", "admit", "grow", "halve", "is_growing", "limits"]
+__all__ = ["IN_FLIGHT", "TASKS_FIRST", "Slot", "admit", "grow", "halve"]
 
 TASKS_FIRST = 10.0
 PAGES_FIRST = 500.0

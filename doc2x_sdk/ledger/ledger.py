@@ -13,13 +13,13 @@ from doc2x_sdk.clock import Clock
 from doc2x_sdk.errors import LedgerError
 from doc2x_sdk.ledger import admission
 from doc2x_sdk.ledger.files import owners_of
-from doc2x_sdk.ledger.line import LOOK_AGAIN, Claims, Line
+from doc2x_sdk.ledger.line import Claims, Line
 from doc2x_sdk.ledger.owner import Owner
 from doc2x_sdk.ledger.receipt import Receipt
 from doc2x_sdk.ledger.rows import ParseKey, ParseRow, ResultRow, TargetRow, parse_row, read_jobs, read_results
 from doc2x_sdk.ledger.store import Store
 
-__all__ = ["LOOK_AGAIN", "Ledger", "Receipt"]
+__all__ = ["Ledger", "Receipt"]
 
 log = logging.getLogger("doc2x_sdk")
 
