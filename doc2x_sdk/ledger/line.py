@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from doc2x_sdk.clock import Clock
 from doc2x_sdk.ledger.rows import ParseKey
 
-__all__ = ["LOOK_AGAIN", "Claims", "Line"]
+__all__ = ["Claims", "Line"]
 
 LOOK_AGAIN = 0.25
 """Seconds between two looks at what another process holds; within this process a wait ends with its reason."""
