@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -138,6 +139,9 @@ class Batches(Steps):
             retry_failed=retry_failed,
             pages=pages,
         )
+        if self._kit.ledger is not None:
+            with suppress(LedgerError):  # a quote only reads
+                self._kit.ledger.flush()  # what this client has just paid is not quoted again
         return Quote(sources, self._checked(wish), self._kit)
 
     def jobs(
