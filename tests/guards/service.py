@@ -82,7 +82,7 @@ GUARDS = [
     Guard("AP-01", "service/test_answers.py::test_a_code_in_a_200_is_a_failure", ANSWERS,
           ' or envelope.get("code") not in ("success", "ok")', ""),
     Guard("AP-02", "service/test_answers.py::test_an_unknown_status_word_is_handed_on_and_not_taken_for_an_end",
-          "models.py", 'return self.state == "success"', 'return self.state != "processing"'),
+          "models/answers.py", 'return self.state == "success"', 'return self.state != "processing"'),
     Guard("AP-02", "service/test_answers.py::test_a_code_in_a_200_is_a_failure", ANSWERS,
           "    if known is None:\n", '    if known is None:\n        known = CODES["parse_error"]\n    if False:\n',
           case="something_new"),
