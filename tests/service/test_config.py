@@ -13,14 +13,14 @@ from urllib3.util import parse_url
 from doc2x_sdk.config import (
     APIKey,
     Settings,
-    check_base_url,
     config_path,
-    find_key,
     is_loopback,
     key_path,
     load,
     set_key,
 )
+from doc2x_sdk.config.base_url import check_base_url
+from doc2x_sdk.config.key import find_key
 from doc2x_sdk.errors import ConfigError, Doc2XError
 from tests.support.scripted import ScriptedServer, reply
 from tests.support.wire import KEY, Blob, open_service

@@ -1,0 +1,89 @@
+"""Gathers the settings and the key from all places."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, Literal
+
+from doc2x_sdk.config.key import APIKey, find_key
+from doc2x_sdk.config.paths import config_path
+from doc2x_sdk.config.settings import MEGABYTE, Settings
+from doc2x_sdk.config.values import coerce
+from doc2x_sdk.errors import ConfigError
+
+__all__ = ["Configuration", "Generation", "load"]
+
+Generation = Literal["v1", "v2"]
+"""The two generations of the service (Doc2X API, "Two generations")."""
+V1_LIMITS = {"max_pdf_bytes": 100 * MEGABYTE, "max_image_bytes": 10 * MEGABYTE}
+"""Where v1 takes other sizes than the defaults below, which are v2's (Doc2X API v1, upload)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """The settings, the key where there is one, and the origin of each by name."""
+
+    settings: Settings
+    key: APIKey | None
+    origins: Mapping[str, str] = field(repr=False)
+
+
+def load(
+    *,
+    apikey: str | None = None,
+    environ: Mapping[str, str] | None = None,
+    api: Generation = "v2",
+    **given: Any,
+) -> Configuration:
+    """Gather the settings and the key. Nothing is sent; a missing key is None.
+
+    Args:
+        apikey: the key as an argument, before all other places.
+        environ: the environment; the process's own by default.
+        api: whose limits are the defaults.
+        given: settings by name; None means not given.
+
+    Raises:
+        ConfigError: an unknown setting, a value of the wrong kind, a key file that others can read.
+    """
+    environ = os.environ if environ is None else environ
+    path = config_path(environ)
+    written = read_config_file(path)
+    known = {each.name: each for each in fields(Settings)}
+    for origin, names in (("argument", given), (str(path), written)):
+        for name in names:
+            if name not in known:
+                msg = f"Unknown setting {name!r} ({origin})"
+                raise ConfigError(msg)
+    values: dict[str, Any] = dict(V1_LIMITS) if api == "v1" else {}
+    origins: dict[str, str] = {}
+    for name in known:
+        variable = f"DOC2X_{name.upper()}"
+        if given.get(name) is not None:
+            values[name], origins[name] = coerce(name, given[name], "the argument"), "argument"
+        elif environ.get(variable):
+            values[name], origins[name] = coerce(name, environ[variable], variable), variable
+        elif name in written:
+            values[name], origins[name] = coerce(name, written[name], str(path)), str(path)
+        else:
+            origins[name] = "default"
+    key = find_key(apikey, environ)
+    origins["apikey"] = key.origin if key else "not set"
+    return Configuration(Settings(**values), key, origins)
+
+
+def read_config_file(path: Path) -> dict[str, Any]:
+    """Read the TOML file; a missing one is empty."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        msg = f"The config file {path} can't be read: {error}"
+        raise ConfigError(
+            msg, advice="Mend or remove the file; `doc2x config` shows the names of the settings."
+        ) from error
