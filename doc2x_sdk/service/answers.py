@@ -129,10 +129,13 @@ def reject_constant(name: str) -> NoReturn:
     raise ValueError(name)
 
 
+DECODER = json.JSONDecoder(parse_constant=reject_constant)
+
+
 def envelope_of(answer: Answer) -> Sealed | None:
     """Return the JSON object of an answer, with `data` sealed as well; None when the body is not one."""
     try:
-        value = json.loads(answer.body, parse_constant=reject_constant)
+        value = DECODER.decode(answer.body.decode(json.detect_encoding(answer.body), "surrogatepass"))
     except (ValueError, RecursionError):
         return None
     if not isinstance(value, dict):

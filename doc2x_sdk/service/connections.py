@@ -11,19 +11,22 @@ import http.client
 import io
 import logging
 import socket
+from collections.abc import Mapping
 from typing import Any, cast
 
+import requests
 from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.connectionpool import ConnectionPool, HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.poolmanager import PoolManager, ProxyManager
-from urllib3.response import HTTPResponse
+from urllib3.response import BaseHTTPResponse, HTTPResponse
 
 from doc2x_sdk.service.retry import Call, CallRetry, current_call
 
 __all__ = ["CallAdapter"]
 
 UPLOAD_BLOCK = 256 * 1024  # bytes of a body read and written at a time
+ORIGINS = 8  # whose connections are kept: the API's, or those of storage hosts
 
 
 class QuietURLs(logging.Filter):
@@ -165,7 +168,43 @@ class CallAdapter(HTTPAdapter):
     """
 
     def __init__(self, *, connections: int) -> None:
-        super().__init__(pool_connections=8, pool_maxsize=connections, pool_block=False)
+        super().__init__(pool_connections=ORIGINS, pool_maxsize=connections, pool_block=False)
+        self._pools: dict[tuple[object, ...], ConnectionPool] = {}
+
+    def close(self) -> None:
+        """Close the connections that nobody uses."""
+        self._pools.clear()
+        super().close()
+
+    def get_connection_with_tls_context(
+        self,
+        request: requests.PreparedRequest,
+        verify: bool | str | None,
+        proxies: Mapping[str, str] | None = None,
+        cert: Any = None,
+    ) -> ConnectionPool:
+        """Return the pool of a request's origin; to look for it costs as much as to write the request."""
+        url = request.url or ""
+        way = (url[: url.find("/", len("https://"))], verify, cert, *(proxies or {}).items())
+        pool = self._pools.get(way)
+        if pool is None:
+            pool = super().get_connection_with_tls_context(request, verify, proxies, cert)
+            if len(self._pools) >= ORIGINS:
+                self._pools.clear()
+            self._pools[way] = pool
+        return pool
+
+    def request_url(self, request: requests.PreparedRequest, proxies: Mapping[str, str] | None) -> str:
+        """Return what stands in the request line."""
+        return super().request_url(request, proxies) if proxies else request.path_url
+
+    def build_response(self, req: requests.PreparedRequest, resp: BaseHTTPResponse) -> requests.Response:
+        """Describe an answer, without what nobody here reads: its cookies and the encoding of its text."""
+        response = requests.Response()
+        response.status_code, response.reason, response.raw = resp.status, resp.reason or "", resp
+        response.headers = cast(Any, resp.headers)
+        response.url, response.request, response.connection = req.url or "", req, self
+        return response
 
     @property
     def max_retries(self) -> CallRetry:

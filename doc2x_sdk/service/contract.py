@@ -19,7 +19,8 @@ from doc2x_sdk.models import (
     SignedURL,
     UploadSlot,
 )
-from doc2x_sdk.service.session import Body, Transport
+from doc2x_sdk.service.prepared import Body
+from doc2x_sdk.service.session import Transport
 
 __all__ = ["Exports", "Kind", "Presigned", "Service", "Streams"]
 

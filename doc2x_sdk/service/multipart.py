@@ -8,7 +8,7 @@ import secrets
 from collections.abc import Mapping
 from urllib.parse import quote
 
-from doc2x_sdk.service.session import Body
+from doc2x_sdk.service.prepared import Body
 
 __all__ = ["MultipartBody"]
 

@@ -198,6 +198,8 @@ def retry_after_seconds(headers: Mapping[str, str], clock: Clock) -> float | Non
     A date is measured against the answer's own Date header, so that a wrong clock here does not matter.
     """
     value = (headers.get("Retry-After") or "").strip()
+    if not value:
+        return None
     if value.isascii() and value.isdigit():
         return float(value) if len(value) <= 9 else None
     moment = http_date(value)

@@ -1,7 +1,7 @@
 """The only place that builds a `requests.Session`: one for the API's origin, a bare one for storage hosts.
 
-The key goes out through an auth object on API calls alone; it is in no session header, so no redirect, storage host
-or .netrc entry can take or replace it. Failures leave here as our own errors, raised outside the handlers that caught
+The key is put on API calls alone, each by itself; it is in no session header, so no redirect, storage host or .netrc
+entry can take or replace it. Failures leave here as our own errors, raised outside the handlers that caught
 the library's, so that no traceback leads into frames which hold the key or a signed URL.
 """
 
@@ -10,25 +10,32 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
-from http.cookiejar import DefaultCookiePolicy
-from typing import Any, NoReturn, Protocol, cast, runtime_checkable
+from contextlib import contextmanager
+from typing import Any, NoReturn, cast
 
 import requests
 import urllib3
-from requests.auth import AuthBase
-from requests.cookies import RequestsCookieJar
 from urllib3.util import parse_url
 
 from doc2x_sdk.clock import Clock, Deadline
 from doc2x_sdk.config import APIKey, Settings, is_loopback
-from doc2x_sdk.errors import ConfigError, Doc2XError, FileError, ResponseTooLarge, UnsafeURL
+from doc2x_sdk.errors import ConfigError, Doc2XError, ResponseTooLarge, UnsafeURL
 from doc2x_sdk.models import SignedURL
 from doc2x_sdk.service.answers import Answer
 from doc2x_sdk.service.connections import CallAdapter
 from doc2x_sdk.service.environment import find_ca_bundle, proxies_for
 from doc2x_sdk.service.failures import LIBRARY_ERRORS, failure_from, without_libraries
 from doc2x_sdk.service.gate import Gate
+from doc2x_sdk.service.prepared import (
+    Body,
+    HasSeek,
+    bearer,
+    check_body,
+    prepared,
+    url_as_sent,
+    with_json,
+    with_query,
+)
 from doc2x_sdk.service.retry import (
     ANY_FAILURE,
     Call,
@@ -41,71 +48,31 @@ from doc2x_sdk.service.retry import (
 from doc2x_sdk.service.storage import check_storage_url
 from doc2x_sdk.version import __version__
 
-__all__ = ["ERROR_BODY", "Body", "Transport", "no_key", "read_capped"]
+__all__ = ["ERROR_BODY", "Transport", "no_key", "read_capped"]
 
 log = logging.getLogger("doc2x_sdk")
 
 READ_BLOCK = 64 * 1024
 ERROR_BODY = 64 * 1024  # bytes kept of a storage host's error page
-
-
-class Body(Protocol):
-    """A request body that can be read again from its start: its length is known before it is sent."""
-
-    def __len__(self) -> int: ...
-    def read(self, size: int = -1, /) -> bytes:
-        """Return the next bytes."""
-
-    def seek(self, position: int, /) -> int:
-        """Go to a position."""
-
-    def tell(self) -> int:
-        """Return the position."""
-
-
-@runtime_checkable
-class HasSeek(Protocol):
-    """A body that was read and must be read again."""
-
-    def seek(self, position: int, /) -> int:
-        """Go to a position."""
-
-
-class Masked(str):
-    """A header value that does not show itself where headers are printed."""
-
-    __slots__ = ()
-
-    def __repr__(self) -> str:
-        return "'***'"
-
-
-class Bearer(AuthBase):
-    """Puts `Authorization: Bearer ...` on one request."""
-
-    def __init__(self, token: APIKey) -> None:
-        self._token = token
-
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        """Add the header to the prepared request."""
-        request.headers["Authorization"] = Masked(f"Bearer {self._token.reveal()}")
-        return request
+AS_IT_IS = {"Accept-Encoding": "identity"}
 
 
 class PlainSession(requests.Session):
-    """A session for which no answer is a redirect."""
+    """A session that hands requests to its adapters, and nothing else.
 
-    def get_redirect_target(self, resp: requests.Response) -> None:
-        """Return None: else requests reads a redirect's whole body, without a limit, even when it does not follow."""
+    For it no answer is a redirect, whose whole body requests would read without a limit even when it does not follow;
+    it keeps no cookies, and has no hooks.
+    """
+
+    def send(self, request: requests.PreparedRequest, **options: Any) -> requests.Response:
+        """Send a request and return its answer."""
+        return self.get_adapter(request.url or "").send(request, **options)
 
 
 def build_session(connections: int) -> requests.Session:
-    """Build a session without cookies, without the environment's .netrc, and with our adapter."""
+    """Build a session without the environment's .netrc, and with our adapter."""
     session = PlainSession()
     session.trust_env = False
-    jar = RequestsCookieJar()
-    jar.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-    session.cookies = jar
     session.headers["User-Agent"] = f"doc2x-sdk/{__version__} {requests.utils.default_user_agent()}"
     adapter = CallAdapter(connections=connections)
     session.mount("https://", adapter)
@@ -126,6 +93,7 @@ class Transport:
         environ: Mapping[str, str] | None = None,
     ) -> None:
         self.base_url = base_url.rstrip("/")
+        self._origin = (url_as_sent(self.base_url) or self.base_url).rstrip("/")
         self.settings = settings
         self.clock = clock or Clock()
         self.on_loopback = is_loopback(parse_url(self.base_url).host)
@@ -136,6 +104,7 @@ class Transport:
         self._ways: dict[str, dict[str, str]] = {}
         self._api = build_session(settings.connections)
         self._storage = build_session(settings.connections)
+        self._common = {name: str(value) for name, value in self._api.headers.items()}
 
     @property
     def is_paced(self) -> bool:
@@ -183,17 +152,16 @@ class Transport:
             DeadlineExceeded: the time ran out first.
             ResponseTooLarge: the answer is over `max_answer_bytes`.
         """
-        bearer = token or self._key
-        if bearer is None:
+        key = token or self._key
+        if key is None:
             raise no_key()
         check_body(body)
         limit = None if body is not None else self.settings.call_timeout
-        request = requests.Request(
-            method, self.base_url + path, params=params, json=json, data=body, headers=headers, auth=Bearer(bearer)
-        )
-        prepared = prepare(self._api, request)
-        call = self._call(prepared, resend, statuses, (deadline or self.clock.deadline(None)).earlier(limit))
-        return self._whole(self._api, prepared, call, what, limit=self.settings.max_answer_bytes, key=bearer)
+        content, kind = with_json(json)
+        headers = {**self._common, **(headers or {}), **kind, **bearer(key)}
+        request = prepared(method, with_query(self._origin + path, params), headers, content or body)
+        call = self._call(request, resend, statuses, (deadline or self.clock.deadline(None)).earlier(limit))
+        return self._whole(self._api, request, call, what, limit=self.settings.max_answer_bytes, key=key)
 
     def put(self, url: SignedURL, body: Body, what: str) -> Answer:
         """Send a body to a presigned URL: no Authorization, no cookies, no redirects.
@@ -204,9 +172,9 @@ class Transport:
             NetworkError: no answer; with `sent` = "all" the object may have been stored.
         """
         check_body(body)
-        prepared = self._storage_request("PUT", url, data=body, headers={"Accept-Encoding": "identity"})
-        call = self._call(prepared, Resend.UNTIL_WHOLE, ANY_FAILURE, self.clock.deadline(None))
-        return self._whole(self._storage, prepared, call, what, limit=ERROR_BODY, key=self._key, cut=True)
+        request = self._storage_request("PUT", url, body)
+        call = self._call(request, Resend.UNTIL_WHOLE, ANY_FAILURE, self.clock.deadline(None))
+        return self._whole(self._storage, request, call, what, limit=ERROR_BODY, key=self._key, cut=True)
 
     @contextmanager
     def stream(self, url: SignedURL, what: str) -> Iterator[requests.Response]:
@@ -216,9 +184,9 @@ class Transport:
             UnsafeURL: for a link that must not be followed.
             NetworkError: no answer, or the body broke off while it was read.
         """
-        prepared = self._storage_request("GET", url, headers={"Accept-Encoding": "identity"})
-        call = self._call(prepared, Resend.ALWAYS, ANY_FAILURE, self.clock.deadline(None))
-        with self._streamed(self._storage, prepared, call, what) as response:
+        request = self._storage_request("GET", url)
+        call = self._call(request, Resend.ALWAYS, ANY_FAILURE, self.clock.deadline(None))
+        with self._streamed(self._storage, request, call, what) as response:
             yield response
 
     @contextmanager
@@ -236,26 +204,18 @@ class Transport:
         Raises:
             NetworkError: no answer, or the body broke off while it was read.
         """
-        prepared = prepare(
-            self._api,
-            requests.Request(
-                "GET",
-                self.base_url + path,
-                params=params,
-                headers={"Accept-Encoding": "identity"},
-                auth=Bearer(token),
-            ),
-        )
-        call = self._call(prepared, Resend.ALWAYS, frozenset(), self.clock.deadline(None))
+        headers = {**self._common, **AS_IT_IS, **bearer(token)}
+        request = prepared("GET", with_query(self._origin + path, params), headers)
+        call = self._call(request, Resend.ALWAYS, frozenset(), self.clock.deadline(None))
         call.retries, call.silence = 0, self.settings.stall_timeout
-        with self._streamed(self._api, prepared, call, what) as response:
+        with self._streamed(self._api, request, call, what) as response:
             yield response
 
     @contextmanager
     def _streamed(
-        self, session: requests.Session, prepared: requests.PreparedRequest, call: Call, what: str
+        self, session: requests.Session, request: requests.PreparedRequest, call: Call, what: str
     ) -> Iterator[requests.Response]:
-        response = self._send(session, prepared, call, what)
+        response = self._send(session, request, call, what)
         call.unbind_answer()  # the body may take as long as it moves
         failure: Doc2XError | None = None
         try:
@@ -263,21 +223,19 @@ class Transport:
         except LIBRARY_ERRORS as error:
             if isinstance(error, OSError) and not isinstance(error, requests.RequestException | TimeoutError):
                 raise  # the reader's own disk, not the network
-            failure = failure_from(error, call, what, prepared)
+            failure = failure_from(error, call, what, request)
         finally:
             response.close()
         if failure is not None:
             raise failure from None
 
-    def _storage_request(self, method: str, url: SignedURL, **options: Any) -> requests.PreparedRequest:
+    def _storage_request(self, method: str, url: SignedURL, body: Body | None = None) -> requests.PreparedRequest:
         check_storage_url(url, self.settings.storage_hosts, loopback=self.on_loopback)
-        prepared: requests.PreparedRequest | None = None
-        with suppress(requests.RequestException):
-            prepared = prepare(self._storage, requests.Request(method, url.reveal(), **options))
-        if prepared is None or prepared.url is None:
+        whole = url_as_sent(url)
+        if whole is None:
             raise UnsafeURL(f"The service gave a link that can't be requested: {url}")
-        check_storage_url(SignedURL(prepared.url), self.settings.storage_hosts, loopback=self.on_loopback)
-        return prepared
+        check_storage_url(SignedURL(whole), self.settings.storage_hosts, loopback=self.on_loopback)
+        return prepared(method, whole, {**self._common, **AS_IT_IS}, body)
 
     def _proxies(self, url: str) -> dict[str, str]:
         """Return the proxies on the way to a URL's host, as the environment had them at the first request to it."""
@@ -321,7 +279,6 @@ class Transport:
                 timeout=(self.settings.connect_timeout, call.silence),
                 verify=self._verify,
                 proxies=proxies,
-                allow_redirects=False,
             )
         except LIBRARY_ERRORS as error:
             failure = failure_from(error, call, what, request)
@@ -378,21 +335,6 @@ class Transport:
             self.clock.sleep(again.next_pause)
 
 
-def prepare(session: requests.Session, request: requests.Request) -> requests.PreparedRequest:
-    """Prepare a request as the session does, but for its cookies, environment and hooks, of which ours have none."""
-    prepared = requests.PreparedRequest()
-    prepared.prepare(
-        method=request.method,
-        url=request.url,
-        headers={**session.headers, **request.headers},
-        data=request.data,
-        json=request.json,
-        params=request.params,
-        auth=request.auth,
-    )
-    return prepared
-
-
 def no_key() -> ConfigError:
     """Build the error of a call without a key: it names both ways out."""
     return ConfigError(
@@ -410,26 +352,15 @@ def next_engine(engine: CallRetry, request: requests.PreparedRequest, error: Exc
         return None
 
 
-def check_body(body: object) -> None:
-    """Raise `FileError` for a body that is empty or can't be sent a second time.
-
-    requests would send either as chunks: without a length, and on a resend without content.
-    """
-    if body is None:
-        return
-    replayable = isinstance(body, bytes) or all(hasattr(body, name) for name in ("__len__", "read", "seek", "tell"))
-    if not replayable:
-        raise FileError("The upload can't be read twice: it needs a length, read, seek and tell")
-    if len(cast(Body, body)) == 0:
-        raise FileError("The upload is empty")
-
-
 def read_capped(response: requests.Response, limit: int, *, cut: bool = False) -> bytes | None:
     """Read a body's decoded bytes up to a limit; None when it is longer. With `cut` the rest is left unread."""
+    raw = response.raw
+    if raw.length_remaining is not None and raw.length_remaining <= limit and "Content-Encoding" not in raw.headers:
+        return cast(bytes, raw.read())  # in one go: no more can come
     parts: list[bytes] = []
     room = limit
     while room >= 0:
-        block = response.raw.read(min(READ_BLOCK, room + 1), decode_content=True)
+        block = raw.read(min(READ_BLOCK, room + 1), decode_content=True)
         if not block:
             return b"".join(parts)
         parts.append(block)

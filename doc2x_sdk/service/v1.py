@@ -25,10 +25,11 @@ from doc2x_sdk.service.answers import Answer, data_of
 from doc2x_sdk.service.contract import Kind
 from doc2x_sdk.service.multipart import MultipartBody
 from doc2x_sdk.service.paid import answer_of_paid, uid_of_paid
+from doc2x_sdk.service.prepared import Body
 from doc2x_sdk.service.readers import pages_of, percent, text_or_empty, whole_or_none
 from doc2x_sdk.service.refusals import export_error, is_refused, other_than_archive, plain
 from doc2x_sdk.service.retry import Resend
-from doc2x_sdk.service.session import Body, Transport
+from doc2x_sdk.service.session import Transport
 from doc2x_sdk.service.translations import blocks_of
 
 __all__ = ["TO", "ServiceV1"]

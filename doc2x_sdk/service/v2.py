@@ -23,9 +23,10 @@ from doc2x_sdk.models import (
 from doc2x_sdk.service.answers import Answer, data_of, error_from_answer
 from doc2x_sdk.service.contract import Kind
 from doc2x_sdk.service.paid import answer_of_paid, uid_of_paid
+from doc2x_sdk.service.prepared import Body
 from doc2x_sdk.service.readers import check_uid, export_status, pages_of, percent, text_or_empty, zip_of
 from doc2x_sdk.service.retry import Resend
-from doc2x_sdk.service.session import Body, Transport
+from doc2x_sdk.service.session import Transport
 from doc2x_sdk.service.storage import link_text
 
 __all__ = ["ServiceV2"]

@@ -92,9 +92,8 @@ UPLOADS = [
         "UP-06",
         UPLOAD + "test_a_redirected_upload_is_an_error_and_not_followed",
         "service/session.py",
-        "def get_redirect_target(self, resp: requests.Response) -> None:",
-        "def not_used(self, resp: requests.Response) -> None:",
-        more=(("allow_redirects=False", "allow_redirects=True"),),
+        "def send(self, request:",
+        "def unused(self, request:",
     ),
     Guard(
         "UP-07",
@@ -121,8 +120,8 @@ UPLOADS = [
         "UP-09",
         UPLOAD + "test_the_store_is_sent_no_key_and_no_cookie",
         "service/session.py",
-        "requests.Request(method, url.reveal(), **options)",
-        "requests.Request(method, url.reveal(), auth=Bearer(self._key), **options)",
+        "{**self._common, **AS_IT_IS}, body)",
+        "{**self._common, **AS_IT_IS, **bearer(self._key)}, body)",
     ),
     Guard(
         "UP-10",
@@ -143,8 +142,8 @@ UPLOADS = [
         "UP-12",
         UPLOAD + "test_the_object_is_the_file",
         "service/session.py",
-        'self._storage_request("PUT", url, data=body,',
-        'self._storage_request("PUT", url, files={"file": body},',
+        "{**self._common, **AS_IT_IS}, body)",
+        "{**self._common, **AS_IT_IS}, body and b'x' + body.read())",
     ),
 ]
 
@@ -316,9 +315,8 @@ DOWNLOADS = [
         "DL-12",
         DOWNLOAD + "test_the_real_storage_can_not_send_a_client_to_its_own_machine",
         "service/session.py",
-        "def get_redirect_target(self, resp: requests.Response) -> None:",
-        "def not_used(self, resp: requests.Response) -> None:",
-        more=(("allow_redirects=False", "allow_redirects=True"),),
+        "def send(self, request:",
+        "def unused(self, request:",
     ),
     Guard(  # the bug that this would be
         "DL-14",

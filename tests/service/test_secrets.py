@@ -7,7 +7,6 @@ import pickle
 from collections.abc import Callable, Iterator
 
 import pytest
-import requests
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
@@ -15,7 +14,7 @@ from doc2x_sdk.config import APIKey, key_fault, load
 from doc2x_sdk.errors import Doc2XError, NetworkError, ProtocolError
 from doc2x_sdk.models import SignedURL, UploadSlot
 from doc2x_sdk.service.answers import Answer, data_of
-from doc2x_sdk.service.session import Bearer
+from doc2x_sdk.service.prepared import bearer, prepared
 from doc2x_sdk.service.v2 import ServiceV2
 from tests.support import leaks
 from tests.support.clocks import SkippingClock
@@ -166,7 +165,6 @@ def test_what_holds_the_key_does_not_show_it(monkeypatch: pytest.MonkeyPatch) ->
             configuration.key,
             service,
             service.transport,
-            Bearer(configuration.key),
             service.transport._api.headers,
             UploadSlot("u1", SignedURL(SIGNED)),
             SignedURL(SIGNED),
@@ -178,7 +176,7 @@ def test_what_holds_the_key_does_not_show_it(monkeypatch: pytest.MonkeyPatch) ->
 
 @pytest.mark.faults("SE-01")
 def test_a_prepared_request_does_not_show_its_key() -> None:
-    request = requests.Request("GET", "https://api.doc2x.test", auth=Bearer(APIKey(KEY, "the test"))).prepare()
+    request = prepared("GET", "https://api.doc2x.test/", bearer(APIKey(KEY, "the test")))
     assert request.headers["Authorization"] == f"Bearer {KEY}"
     assert leaks.found_in(f"{request.headers!r} {request.headers} {vars(request)}") == []
 
