@@ -141,9 +141,10 @@ class Batch:
                 self._kit.ledger.flush()
 
     def _not_sent(self, name: str) -> Done:
-        """Describe an input that a stop kept from being begun."""
+        """Describe an input that a stop kept from being begun; the error's cause is what stopped the batch."""
         reason = self._reason or Doc2XError("The batch was stopped", advice="")
         error = type(reason)(f"Not sent: {reason.message}", advice=reason.advice, code=reason.code, source=name)
+        error.__cause__ = self._reason
         return Done(name, error=error, sent=False)
 
     def _sleep(self, seconds: float) -> None:
@@ -280,7 +281,9 @@ class Batch:
     def _end(self, reason: Doc2XError) -> None:
         """Begin nothing more; what was paid goes on."""
         with self._guard:
-            self._reason = self._reason or reason
+            if self._reason is None:
+                self._reason = reason
+                log.info("the batch stops: %s", reason)
         if not isinstance(reason, BudgetExceeded):  # whoever has his pages of the budget may spend them
             self._hold.set()
         self._feed.wake()

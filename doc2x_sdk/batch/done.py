@@ -19,7 +19,8 @@ class Done:
         source: the path as it was given, in printable characters.
         document: the result; None with an error.
         error: why there is none; None without an error.
-        sent: False when the batch had stopped before this input was begun: nothing was paid for it.
+        sent: False when the batch had stopped before this input was begun: nothing was paid for it, and the error's
+            `__cause__` is what stopped the batch.
     """
 
     source: str

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
+import time
 from collections import Counter
 from typing import TYPE_CHECKING, Self
 
@@ -46,13 +47,17 @@ class Crowd:
 
 
 class CrowdLines(Crowd):
-    """A line for each document that was converted; what failed is told elsewhere, what was there only in the end."""
+    """A line for each document that was converted, with the time, since these lines are read as a log the day after.
+
+    What failed is told elsewhere, what was there only in the end.
+    """
 
     def end(self, row: Row) -> None:
         """Tell that a document is done."""
         super().end(row)
         if row.error is None and not row.was_there:
-            terminal.say(f"[{self.ended}/{self.count}] {row.source}: {row.pages or 0} pages")
+            now = time.strftime("%H:%M:%S")
+            terminal.say(f"{now} [{self.ended}/{self.count}] {row.source}: {row.pages or 0} pages")
 
 
 class CrowdBar(Crowd):

@@ -11,6 +11,7 @@ from doc2x_sdk.cli.exits import exit_of
 from doc2x_sdk.cli.rows import Interrupted, NotDone, Row
 from doc2x_sdk.cli.run import Run
 from doc2x_sdk.cli.stopping import Stopping
+from doc2x_sdk.errors import Doc2XError
 
 if TYPE_CHECKING:
     from doc2x_sdk.batch import BatchRun, Done
@@ -76,7 +77,9 @@ class Many(Run):
         if done.document is not None:
             return Row.of(done.source, done.document)
         if done.error is not None and not done.sent:
-            return Row(done.source, error=NotDone(exit_of(done.error)))
+            if isinstance(done.error.__cause__, Doc2XError):
+                self.stopped = done.error.__cause__
+            return Row(done.source, error=NotDone(exit_of(done.error), self.stopped))
         return Row(done.source, error=done.error)
 
     def _left(self, name: str) -> NotDone:

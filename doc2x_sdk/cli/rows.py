@@ -14,12 +14,13 @@ __all__ = ["Interrupted", "NotDone", "Row"]
 
 
 class NotDone(Doc2XError):
-    """The document was not begun, since the run was stopped. `exit` is the code of the stop."""
+    """The document was not begun, since an error or a signal had stopped the run. `exit` is the code of the stop."""
 
     advice_by_default = "Run the same command again."
 
-    def __init__(self, code: int) -> None:
-        super().__init__("Not begun: the run was stopped before")
+    def __init__(self, code: int, reason: Doc2XError | None = None) -> None:
+        told = "Not begun: the run was stopped before"
+        super().__init__(f"{told}: {reason.message}" if reason else told, code=reason.code if reason else None)
         self.exit = code
 
 

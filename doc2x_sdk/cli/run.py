@@ -18,6 +18,7 @@ from doc2x_sdk.models import Document, Progress
 
 __all__ = ["TABLE_MOST", "Run", "fetch_line"]
 
+AGAIN = "Then run the command again: what is done stays, and what was paid is not paid again."
 TABLE_MOST = 40  # rows; a longer table shows what went wrong only
 
 
@@ -50,6 +51,7 @@ class Run:
         self.api = api
         self.is_local = False
         self.interrupted = 0
+        self.stopped: Doc2XError | None = None  # what ended the run before all documents were begun
         self.rows: list[Row] = []
         self._counts: Counter[str] = Counter()
         self._codes: Counter[int] = Counter()
@@ -135,6 +137,9 @@ class Run:
             self.show_table()
         if self._codes.total() > 1 and not self.quiet:
             terminal.say(self.summary())
+            if self.stopped is not None:
+                what = str(self.stopped).removesuffix(self.stopped.advice).rstrip()
+                terminal.say(f"{what}\n  {self.stopped.advice} {AGAIN}", label="Stopped:", colour="red")
         return self.interrupted or exit_of_many(self._codes.elements())
 
     def show_table(self) -> None:

@@ -187,6 +187,8 @@ def test_a_stop_leaves_the_rest_undone(tmp_path):
     assert done.code == 3
     assert [row["error"]["type"] for row in done.json] == ["FileError", "AuthError", "NotDone"]
     assert [row["error"]["exit"] for row in done.json] == [5, 3, 3]
+    assert done.json[2]["error"]["code"] == "unauthorized"
+    assert done.json[2]["error"]["message"].startswith("Not begun: the run was stopped before: The service refused")
     assert len(server.requests) == 1
     assert "1 not done" in done.err
 

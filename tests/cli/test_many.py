@@ -1,6 +1,7 @@
 """`doc2x convert` over many documents, and what it would cost."""
 
 import hashlib
+import re
 
 import pytest
 
@@ -38,6 +39,7 @@ def test_a_finished_batch_has_nothing_to_do(tmp_path, papers):
     with ScriptedService() as service:
         first = doc2x(*words, env=account(service.origin))
         assert (first.code, len(first.lines)) == (0, 8), first.err
+        assert re.search(r"^\d\d:\d\d:\d\d \[1/4\] ", first.err, re.MULTILINE), "a log tells when"
         assert service.paid == 3, "the copy is not paid for"
         before, asked = times(tmp_path / "out"), len(service.server.requests)
         again = doc2x(*words, env=account(service.origin))
@@ -283,4 +285,8 @@ def test_a_refused_key_ends_a_batch(tmp_path, papers):
     with ScriptedServer(refused("unauthorized", 401)) as server:
         done = doc2x("convert", papers, "--jobs", "1", "--out", tmp_path / "out", env=account(server.origin))
     assert (done.code, len(server.requests)) == (3, 1)
-    assert "4 documents: 1 failed, 3 not done." in done.err
+    summary, stopped, advice = done.err.splitlines()[-3:]
+    assert summary == "4 documents: 1 failed, 3 not done."
+    assert stopped.startswith(f"Stopped: {papers / 'a.pdf'}: The service refused the key")
+    assert "doc2x config set-key" in advice
+    assert "run the command again" in advice
