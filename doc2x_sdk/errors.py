@@ -143,7 +143,7 @@ class QuotaExceeded(Doc2XError):
 class BudgetExceeded(Doc2XError):
     """The page budget that the caller set would be passed."""
 
-    advice_by_default = "Raise the budget to go on."
+    advice_by_default = "Raise the budget (`max_pages`, --max-pages) to go on."
 
 
 class RateLimit(Doc2XError):

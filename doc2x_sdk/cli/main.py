@@ -115,6 +115,7 @@ class App(click.Group):
         with guard.guard():
             if ctx.obj is not None:
                 ctx.obj()
+            ctx.call_on_close(terminal.show_warnings())
             return super().invoke(ctx)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002

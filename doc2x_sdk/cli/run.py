@@ -13,12 +13,16 @@ from doc2x_sdk.cli.exits import exit_of_many
 from doc2x_sdk.cli.inputs import Item
 from doc2x_sdk.cli.progress import reporter
 from doc2x_sdk.cli.rows import Interrupted, NotDone, Row
-from doc2x_sdk.errors import Doc2XError
+from doc2x_sdk.errors import Doc2XError, TaskFailed
 from doc2x_sdk.models import Document, Progress
 
 __all__ = ["TABLE_MOST", "Run", "fetch_line"]
 
 AGAIN = "Then run the command again: what is done stays, and what was paid is not paid again."
+ENGINE_GAVE_UP = (
+    "This machine's engine could not do it, for the reason given. With an account's key the service may: "
+    "`doc2x config set-key`, and without --local."
+)
 TABLE_MOST = 40  # rows; a longer table shows what went wrong only
 
 
@@ -97,7 +101,9 @@ class Run:
 
     def advise(self, error: Doc2XError) -> None:
         """Put the uid and the formats into an advice to fetch; on this machine a uid dies with its server."""
-        if "doc2x fetch" in error.advice and self.is_local:
+        if self.is_local and type(error) is TaskFailed:
+            error.advice = ENGINE_GAVE_UP
+        elif self.is_local and "doc2x fetch" in error.advice:
             error.advice = "Run the same command again."
         elif error.uid is not None:
             line = fetch_line(error.uid, self.to, self.out, self.api)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
+import time
+from collections.abc import Callable
 from typing import IO
 
 import click
 
-__all__ = ["answer", "hush", "is_terminal", "prepare", "printable", "say", "warn"]
+__all__ = ["answer", "hush", "is_terminal", "prepare", "printable", "say", "show_warnings", "warn"]
 
 
 def prepare() -> None:
@@ -55,6 +57,20 @@ def say(text: str, *, label: str = "", colour: str | None = None) -> None:
 def warn(text: str) -> None:
     """Write a warning to stderr."""
     say(text, label="Warning:", colour="yellow")
+
+
+def show_warnings() -> Callable[[], None]:
+    """Show the library's warnings on stderr, with the time; return what ends that. --verbose has them in its log."""
+    import logging
+
+    class Shown(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if log.level != logging.DEBUG:
+                warn(f"{time.strftime('%H:%M:%S')} {record.getMessage()}")
+
+    log, handler = logging.getLogger("doc2x_sdk"), Shown(logging.WARNING)
+    log.addHandler(handler)
+    return lambda: log.removeHandler(handler)
 
 
 def hush() -> None:

@@ -169,7 +169,9 @@ class Formats:
         package = package_for(name)
         row = next((row for row in self.plugins.rows if row.package == package and row.state != "loaded"), None)
         close = difflib.get_close_matches(name, self.names, 1)
-        if row is not None:
+        if "," in name:
+            hint = "Name each format by itself: to=['md', 'docx'], or --to md --to docx. "
+        elif row is not None:
             hint = f"{package} would offer it, but it is {row.state}: {row.reason}. "
         elif package is not None:
             hint = f"To get it: pip install {package}. "

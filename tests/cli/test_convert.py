@@ -1,13 +1,16 @@
 """`doc2x convert`, as a child process against real servers."""
 
 import os
+import re
 import shutil
 import signal
 
 import pytest
+from PIL import Image
 
 from tests.cli.command import EXAMPLE, UID, Working, account, doc2x, ended, no_picture, refused, start, upload
 from tests.support.scripted import ScriptedServer, envelope, reply, reset
+from tests.support.scripted_service import ScriptedService
 from tests.support.wire import KEY, SIGNATURE
 
 PAGE = {"page_idx": 0, "md": "words", "page_width": 10, "page_height": 10}
@@ -250,18 +253,46 @@ import importlib.machinery, sys
 class Blind(importlib.machinery.PathFinder):
     @classmethod
     def find_spec(cls, name, path=None, target=None):
-        return None if name.partition(".")[0] in {"liteparse", "uvicorn"} else super().find_spec(name, path, target)
+        return None if name.partition(".")[0] in HIDDEN else super().find_spec(name, path, target)
 
 sys.meta_path[sys.meta_path.index(importlib.machinery.PathFinder)] = Blind
 """
 
 
+@pytest.mark.parametrize("talk", [[], ["--verbose"]], ids=["plain", "verbose"])
+def test_a_warning_of_the_library_is_shown_once_with_the_time(tmp_path, talk):
+    (tmp_path / "file").touch()
+    words = ["convert", EXAMPLE, "--to", "txt", "--out", tmp_path / "out", "--ledger", tmp_path / "file" / "ledger"]
+    with ScriptedService(pages=2) as service:
+        done = doc2x(*words, *talk, env=account(service.origin))
+    assert done.code == 0
+    lines = [line for line in done.err.splitlines() if "receipts are not kept" in line]
+    assert len(lines) == 1
+    assert re.match(r"\d\d:\d\d:\d\d ", lines[0].removeprefix("Warning: "))
+
+
+def without(folder, *packages):
+    """An environment in which these packages are not installed."""
+    (folder / "sitecustomize.py").write_text(f"HIDDEN = {packages!r}\n{BLOCK}")
+    return {"PYTHONPATH": os.pathsep.join(filter(None, [str(folder), os.environ.get("PYTHONPATH")]))}
+
+
+def test_a_picture_without_ocr_names_the_extra_and_the_service(tmp_path):
+    Image.new("RGB", (90, 90), "white").save(tmp_path / "scan.png")
+    done = doc2x(
+        "convert", tmp_path / "scan.png", "--local", "--out", tmp_path / "out", env=without(tmp_path, "rapidocr")
+    )
+    assert (done.code, done.out) == (6, "")
+    assert "pip install 'doc2x-sdk[local-ocr]'" in done.err
+    assert "With an account's key the service may" in done.err
+
+
 @pytest.mark.faults("CL-06")
 @pytest.mark.parametrize("arguments", [[], ["--local"]], ids=["no-key", "local"])
 def test_without_key_and_engine_the_ways_out_are_named(tmp_path, arguments):
-    (tmp_path / "sitecustomize.py").write_text(BLOCK)
-    search = os.pathsep.join(filter(None, [str(tmp_path), os.environ.get("PYTHONPATH")]))
-    done = doc2x("convert", EXAMPLE, *arguments, "--out", tmp_path / "out", env={"PYTHONPATH": search})
+    done = doc2x(
+        "convert", EXAMPLE, *arguments, "--out", tmp_path / "out", env=without(tmp_path, "liteparse", "uvicorn")
+    )
     assert (done.code, done.out) == (2, "")
     assert "pip install 'doc2x-sdk[local]'" in done.err
     assert ("doc2x config set-key" in done.err) is (not arguments)

@@ -167,6 +167,7 @@ def test_managers_are_each_clients_own() -> None:
         ("wordcount", ["pip install doc2x-example"]),
         ("jsn", ["There is no format 'jsn'", "Is json meant?"]),
         ("parse", ["There is no format 'parse'"]),
+        ("md,docx", ["There is no format 'md,docx'", "--to md --to docx"]),
     ],
 )
 def test_an_unknown_name_is_told_with_what_exists_and_what_to_install(name: str, words: list[str]) -> None:
