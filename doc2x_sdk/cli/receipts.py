@@ -57,6 +57,7 @@ def facts(row: ParseRow) -> list[tuple[str, str]]:
         "pages": str(row.pages or ""),
         "uid": row.uid or "",
         "sent": clock_time(row.uid_at),
+        "last change": clock_time(row.changed_at),
         "kept until": clock_time(expires) if row.state in PAID else "",
         "reason": row.reason or "",
         "code": row.code or "",

@@ -1,6 +1,7 @@
 """`doc2x jobs`, `jobs show` and `jobs prune`: receipts, without a key and without a request."""
 
 import json
+import re
 import sqlite3
 from contextlib import closing
 
@@ -77,6 +78,7 @@ def test_one_by_uid_and_by_number(tmp_path, ledger):
     facts = dict(line.split("\t")[:2] for line in by_uid.lines)
     assert (facts["state"], facts["pages"], facts["uid"]) == ("parsed", "1", row["uid"])
     assert facts["txt"] == "done"
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", facts["last change"])
     assert str(tmp_path / "out" / "good.txt") in by_uid.out
     assert f"doc2x fetch {row['uid']}" in by_uid.err
     assert doc2x("jobs", "show", row["uid"], "--json").json == row
