@@ -18,8 +18,8 @@ from doc2x_sdk.config import Settings
 from doc2x_sdk.errors import ConfigError, FileError
 from doc2x_sdk.flow.disk import writing
 from doc2x_sdk.flow.fetch import Natives, Report
+from doc2x_sdk.flow.links import rewrite
 from doc2x_sdk.flow.pdfium import pdfium_lock
-from doc2x_sdk.flow.publish import rewrite
 from doc2x_sdk.flow.source import Source, checked
 from doc2x_sdk.models import Bundle, ExportOptions, ParseStatus
 

@@ -10,7 +10,7 @@ import shutil
 import stat
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -40,10 +40,12 @@ def post_process(bundle: Bundle, formats: Formats, context: Context) -> None:
     """
     for row, hook in formats.plugins.calls("doc2x_process_bundle"):
         try:
-            with process_state_kept(row.package):
+            with nullcontext() if row.is_own else process_state_kept(row.package):
                 hook(bundle=bundle, context=context)
         except PluginRaised as error:
             raise failure(f"The post-processor for {bundle.format} failed: {error}", row) from error
+        if row.is_own:
+            continue
         link = first_link(bundle.folder)
         if link is not None or not is_own_file(bundle.main, bundle.folder):
             what = f"put a link, {link[:60]!r}, into the bundle" if link is not None else "removed the main file"

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
+import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from doc2x_sdk.errors import DiskFull, OutputError
 
-__all__ = ["place", "sync_folder", "writing"]
+__all__ = ["place", "sync_folder", "taken", "write_synced", "writing"]
 
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 NO_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EXDEV, errno.EMLINK})
@@ -25,6 +28,15 @@ def writing(path: Path, what: str) -> Iterator[None]:
         if error.errno in FULL:
             raise DiskFull(f"{what}: no space is left for {path}", path=path) from error
         raise OutputError(f"{what}: {path} can't be written: {error.strerror or error}", path=path) from error
+
+
+def write_synced(path: Path, content: bytes) -> str:
+    """Write a file that is on the disk afterwards, and return its sha256 in hex."""
+    with path.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    return hashlib.sha256(content).hexdigest()
 
 
 def sync_file(path: Path) -> None:
@@ -44,13 +56,15 @@ def sync_folder(path: Path) -> None:
         os.close(descriptor)
 
 
-def place(staged: Path, final: Path, *, overwrite: bool, within: int | None = None) -> bool:
+def place(staged: Path, final: Path, *, overwrite: bool, within: int | None = None, is_synced: bool = False) -> bool:
     """Give a staged file its final name in one step; False when the name is taken and `overwrite` is not given.
 
-    The bytes are on the disk before the name is. Both paths must be on one file system. With `within`, the handle of
-    the folder that `final` was in, it is in that folder, wherever the path leads by now.
+    The bytes are on the disk before the name is: put there now, unless `is_synced` tells that they are. Both paths must
+    be on one file system. With `within`, the handle of the folder that `final` was in, it is in that folder, wherever
+    the path leads by now.
     """
-    sync_file(staged)
+    if not is_synced:
+        sync_file(staged)
     name = final if within is None else final.name
     if overwrite:
         os.replace(staged, name, dst_dir_fd=within)
@@ -77,3 +91,13 @@ def claim(staged: Path, final: Path, *, within: int | None = None) -> bool:
         return False
     os.replace(staged, name, dst_dir_fd=within)
     return True
+
+
+def taken(path: Path, copy: Path, *, move: bool) -> Path:
+    """Return a file to be placed: itself where it may be moved and nobody else has it, else a copy."""
+    if move:
+        found = path.lstat()
+        if stat.S_ISREG(found.st_mode) and found.st_nlink == 1:
+            return path
+    shutil.copyfile(path, copy)
+    return copy

@@ -17,7 +17,7 @@ from pathlib import Path
 from doc2x_sdk.errors import OutputError
 from doc2x_sdk.flow.disk import place, sync_folder
 
-__all__ = ["HELD", "Inside", "empty", "hold", "inside"]
+__all__ = ["HELD", "Inside", "empty", "hold", "identity_of", "inside"]
 
 HELD = (
     {os.open, os.stat, os.mkdir, os.link, os.rename, os.unlink, os.rmdir} <= os.supports_dir_fd
@@ -100,6 +100,15 @@ def hold(path: Path, name: str | Path, *, within: int | None = None) -> int:
         if error.errno in A_LINK and path.is_symlink():
             raise is_a_link(path) from None
         raise
+
+
+def identity_of(path: Path) -> tuple[int, int] | None:
+    """Return what tells a folder from another that has its name; None where there is none, or a link."""
+    try:
+        found = path.lstat()
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def is_a_link(path: Path) -> OutputError:

@@ -226,7 +226,7 @@ class Conversion:
             publisher.warnings += bundle.warnings
             bundles[to] = bundle
             if to in todo:
-                self.note(to, placed=publisher.publish(bundle, plan.suffix_of(to), self.stage))
+                self.note(to, placed=publisher.publish(bundle, plan.suffix_of(to), self.stage, last=not offers))
         exporters = Exporters(self.stage, time_limit=self.kit.settings.exporter_timeout)
         for offer in offers:
             try:

@@ -5,35 +5,31 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import shutil
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from itertools import groupby
 from pathlib import Path
-from urllib.parse import quote, unquote
 
 from doc2x_sdk.clock import Clock
 from doc2x_sdk.errors import ConfigError, ExporterError, OutputError
-from doc2x_sdk.flow.disk import place, sync_folder, writing
-from doc2x_sdk.flow.inside import Inside, inside
+from doc2x_sdk.flow.disk import place, sync_folder, taken, write_synced, writing
+from doc2x_sdk.flow.inside import Inside, identity_of, inside
+from doc2x_sdk.flow.links import missing_in, rewrite, rewrite_paths
 from doc2x_sdk.flow.source import Source
 from doc2x_sdk.flow.staging import staging
 from doc2x_sdk.flow.unpack import RESERVED
 from doc2x_sdk.models import Bundle
 
-__all__ = ["Publisher", "digest_of", "publish_file", "result_name", "rewrite"]
+__all__ = ["Publisher", "digest_of", "publish_file", "result_name"]
 
 NAME_BYTES = 120  # of a result's name, so that `_images/<picture>` still fits a path
 IMAGES = "images"
 LATEX_SIGNS = re.compile(r"[%#&$^~{}]")
 """Signs that no path in \\includegraphics may have; the picture folder's name does without them."""
-LINK = re.compile(
-    r"(?P<before>[\]s\\]"  # the first character alone, which the engine looks for four times as fast as for three texts
-    r"(?:(?<=\])\(|(?<=\bs)rc\s*=\s*[\"']?|(?<=\\)includegraphics\s*(?:\[[^\]]*\])?\{))"
-    r"(?:\./)?(?P<path>images/[^\s\"'(){}<>]+)"
-)
 
 
 def result_name(template: str, source: Source, *, uid: str | None, clock: Clock) -> str:
@@ -58,6 +54,7 @@ def result_name(template: str, source: Source, *, uid: str | None, clock: Clock)
     return safe_name(filled)
 
 
+@lru_cache(maxsize=256)
 def safe_name(text: str) -> str:
     """Return a text as a file name: what some system refuses is replaced, what is too long is cut and numbered."""
     name = "".join(portable(c) for c in text).lstrip(" -").rstrip(" .") or "document"
@@ -95,6 +92,19 @@ def publish_file(final: Path, *, overwrite: bool) -> Iterator[Path]:
             sync_folder(final.parent)
 
 
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A picture of a bundle, and where a copy of it would be."""
+
+    path: Path
+    copy: Path
+    move: bool
+
+    def staged(self) -> Path:
+        """Return the file that is to get the picture's final name."""
+        return taken(self.path, self.copy, move=self.move)
+
+
 class Publisher:
     """Publishes the formats of one document under one name into one folder.
 
@@ -129,26 +139,26 @@ class Publisher:
         """Tell whether a result is there already and must be left."""
         return not self.overwrite and os.path.lexists(self.target(suffix))
 
-    def publish(self, bundle: Bundle, suffix: str, stage: Path) -> bool:
+    def publish(self, bundle: Bundle, suffix: str, stage: Path, *, last: bool = False) -> bool:
         """Publish a native format with its pictures; False when the name was taken meanwhile.
 
-        `stage` is a folder of its own on the same file system. The bundle stays as it is.
+        Args:
+            bundle: stays as it is, unless it is the `last` time that anybody reads it.
+            suffix: behind the document's name.
+            stage: a folder of its own on the same file system.
+            last: its files may be moved away.
         """
         target = self.target(suffix)
         with writing(target, "Publishing"):
             if bundle.main.suffix == ".docx":
-                staged = stage / target.name
-                shutil.copyfile(bundle.main, staged)
-                return self._finish(staged, target)
+                staged = taken(bundle.main, stage / target.name, move=last)
+                return self._finish(staged, target, digest_of(staged))
             if self.is_taken(suffix):
                 return False
-            links = self._place_images(bundle, stage)
+            links = self._place_images(bundle, stage, last=last)
             text = bundle.main.read_text(encoding="utf-8", errors="surrogateescape")
             self._warn(text, links, target)
-            staged = stage / target.name
-            tex = bundle.main.suffix == ".tex"
-            staged.write_text(rewrite(text, links, escape=not tex), encoding="utf-8", errors="surrogateescape")
-            return self._finish(staged, target)
+            return self._publish_text(rewrite(text, links, escape=bundle.main.suffix != ".tex"), stage, target)
 
     def publish_derived(
         self,
@@ -174,15 +184,16 @@ class Publisher:
                 return False
             beside = self._beside(folder, files[1:])
             main = files[0]
+            text: str | None = None
             if pictures is not None:
                 text = main.read_text(encoding="utf-8", errors="surrogateescape")
-                main = stage / target.name
                 text = rewrite_paths(text, self._place_images(pictures, stage), escape=escape)
-                main.write_text(text, encoding="utf-8", errors="surrogateescape")
             for final, extra in beside.items():
                 place(extra, final, overwrite=self.overwrite)
                 self._extras.add(final)
-            return self._finish(main, target)
+            if text is not None:
+                return self._publish_text(text, stage, target)
+            return self._finish(main, target, digest_of(main))
 
     def _beside(self, folder: Path, extras: list[Path]) -> dict[Path, Path]:
         """Return the final path of each further file."""
@@ -196,29 +207,37 @@ class Publisher:
             found[final] = extra
         return found
 
-    def _finish(self, staged: Path, target: Path) -> bool:
+    def _publish_text(self, text: str, stage: Path, target: Path) -> bool:
+        staged = stage / target.name
+        digest = write_synced(staged, text.encode("utf-8", "surrogateescape"))
+        return self._finish(staged, target, digest, is_synced=True)
+
+    def _finish(self, staged: Path, target: Path, digest: str, *, is_synced: bool = False) -> bool:
+        """Give a result its name, once its pictures have theirs. Raises `OutputError` where these are gone."""
         if self._before_place is not None:
-            self._before_place(target, digest_of(staged))
-        for final, picture in self._waiting.items():
-            with self._inside(final.parent) as folder:
-                folder.place(picture, final.name, overwrite=True)
-        self._waiting = {}
-        for path in self._used:
+            self._before_place(target, digest)
+        for path, pictures in groupby(self._waiting.items(), key=lambda each: each[0].parent):
             with self._inside(path) as folder:
-                folder.sync()
-        done = place(staged, target, overwrite=self.overwrite)
+                for final, picture in pictures:
+                    folder.place(picture, final.name, overwrite=True)
+        self._waiting = {}
+        for path, identity in self._used.items():
+            if identity_of(path) != identity:
+                with inside(path, self.folder):  # tells of a link on the way there
+                    raise OutputError(f"Publishing: {path} was replaced while pictures were put in it", path=path)
+        done = place(staged, target, overwrite=self.overwrite, is_synced=is_synced)
         sync_folder(self.folder)
         return done
 
     @contextmanager
     def _inside(self, path: Path) -> Iterator[Inside]:
-        """Yield a folder of pictures; raises `OutputError` once it is not the one any more that others were put in."""
+        """Yield a folder of pictures, whose names are on the disk afterwards."""
         with inside(path, self.folder) as folder:
-            if self._used.setdefault(path, folder.identity) != folder.identity:
-                raise OutputError(f"Publishing: {path} was replaced while pictures were put in it", path=path)
+            self._used.setdefault(path, folder.identity)
             yield folder
+            folder.sync()
 
-    def _place_images(self, bundle: Bundle, stage: Path) -> dict[str, str]:
+    def _place_images(self, bundle: Bundle, stage: Path, *, last: bool = False) -> dict[str, str]:
         """Publish the bundle's pictures and return link in the archive -> link beside the result.
 
         A picture that a post-processor gave another link to, in `bundle.links`, is not published.
@@ -235,31 +254,30 @@ class Publisher:
         for above, group in groupby(places, key=lambda place: place[1].parent):
             with nullcontext() if self.overwrite else self._inside(self._images / above) as folder:
                 for inside, name in group:
-                    placed = self._place_image(bundle.folder / inside, name, stage, folder)
+                    picture = Picture(bundle.folder / inside, stage / f"image-{len(self._placed)}", move=last)
+                    placed = self._place_image(picture, name, folder)
                     links[inside.as_posix()] = f"{self._images.name}/{placed.as_posix()}"
         return links
 
-    def _place_image(self, image: Path, name: Path, stage: Path, folder: Inside | None) -> Path:
+    def _place_image(self, picture: Picture, name: Path, folder: Inside | None) -> Path:
         """Place one picture under its name or, where another has that, a longer one; return which.
 
         Without a folder it waits: where results are replaced, an older one keeps its pictures until all of the new one
         is on the disk.
         """
-        digest = digest_of(image)
+        digest = digest_of(picture.path)
         for candidate in (name, name.with_name(f"{name.stem}-{digest[:8]}{name.suffix}")):
             ours = self._placed.get(candidate.as_posix())
             if ours == digest:
                 return candidate
             if ours is not None:
                 continue
-            staged = stage / f"image-{len(self._placed)}"
             if folder is None:
-                shutil.copyfile(image, staged)
-                self._waiting[self._images / candidate] = staged
-            elif folder.digest(candidate.name) != digest:
-                shutil.copyfile(image, staged)
-                if not folder.place(staged, candidate.name, overwrite=False):
-                    continue
+                self._waiting[self._images / candidate] = picture.staged()
+            elif folder.digest(candidate.name) != digest and not folder.place(
+                picture.staged(), candidate.name, overwrite=False
+            ):
+                continue
             self._placed[candidate.as_posix()] = digest
             return candidate
         raise OutputError(f"Publishing: {self._images / name} is taken by another picture", path=self._images / name)
@@ -267,39 +285,10 @@ class Publisher:
     def _warn(self, text: str, links: Mapping[str, str], target: Path) -> None:
         if not text.strip():
             self.warnings.append(f"{target.name} has no text")
-        missing = sorted({unquote(match["path"]) for match in LINK.finditer(text)} - set(links))
+        missing = missing_in(text, links)
         if missing:
             shown = ", ".join(missing[:5]) + (" ..." if len(missing) > 5 else "")
             self.warnings.append(f"{target.name} names {len(missing)} pictures that the export lacks: {shown}")
-
-
-def rewrite_paths(text: str, links: Mapping[str, str], *, escape: bool) -> str:
-    """Put new links in place of the pictures' paths, wherever they stand in a text of any syntax."""
-    if not links:
-        return text
-
-    def follow(match: re.Match[str]) -> str:
-        return quoted(links[match[1]]) if escape else links[match[1]]
-
-    paths = "|".join(re.escape(path) for path in sorted(links, key=len, reverse=True))
-    return re.sub(rf"(?<![\w./-])(?:\./)?({paths})(?![\w/-])", follow, text)
-
-
-def quoted(link: str) -> str:
-    """Return a link as Markdown and HTML want it: percent-encoded, a URL only where it is not yet."""
-    return quote(link, safe="%/:=&?~#+!$,;@[]*") if "://" in link else quote(link)
-
-
-def rewrite(text: str, links: Mapping[str, str], *, escape: bool) -> str:
-    """Put new picture links in place of the archive's; with `escape`, percent-encoded as Markdown and HTML want it."""
-
-    def replaced(match: re.Match[str]) -> str:
-        new = links.get(unquote(match["path"]))
-        if new is None:
-            return match.group()
-        return match["before"] + (quoted(new) if escape else new)
-
-    return LINK.sub(replaced, text)
 
 
 def digest_of(path: Path) -> str:

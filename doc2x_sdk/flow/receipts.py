@@ -64,11 +64,12 @@ class NoReceipt:
 AnyReceipt = Receipt | NoReceipt
 
 
+SORTED = json.JSONEncoder(sort_keys=True, default=str)
+
+
 def canonical(options: Mapping[str, Any]) -> str:
     """Return options as JSON that is equal for equal options: sorted, and without what is not set."""
-    return json.dumps(
-        {name: value for name, value in options.items() if value is not None}, sort_keys=True, default=str
-    )
+    return SORTED.encode({name: value for name, value in options.items() if value is not None})
 
 
 def where_of(source: Source) -> str:

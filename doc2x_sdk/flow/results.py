@@ -26,6 +26,7 @@ class Results:
         self._receipt: AnyReceipt = NoReceipt()
         self._formats: dict[Path, str] = {}
         self._digest = ""
+        self._told: dict[Path, tuple[str, str, str]] = {}
         self.files: dict[str, Path] = {}
         self.skipped: list[str] = []
 
@@ -81,7 +82,8 @@ class Results:
         """Write down what is wanted under a receipt, so that it can be fetched after any stop."""
         self._receipt = receipt
         for name in todo:
-            self._tell(name, "wanted", wait=False)
+            if self.files[name] not in self._told:
+                self._tell(name, "wanted", wait=False)
 
     def exporting(self, name: str) -> None:
         """Write down that a format is about to be made."""
@@ -110,7 +112,9 @@ class Results:
     def _tell(self, name: str, state: str, *, wait: bool, sha256: str | None = None, reason: str | None = None) -> None:
         if self._wish.out is None:
             return
-        options = asdict(self._wish.export) | {"exporter": self._wish.plan.options.get(name) or None}
-        target = path_text(self.files[name])
-        row = ResultRow(name, canonical(options), target, self._where, state, sha256, reason)
-        self._receipt.result(row, wait=wait)
+        described = self._told.get(self.files[name])
+        if described is None:
+            options = asdict(self._wish.export) | {"exporter": self._wish.plan.options.get(name) or None}
+            described = canonical(options), path_text(self.files[name]), self._where
+            self._told[self.files[name]] = described
+        self._receipt.result(ResultRow(name, *described, state, sha256, reason), wait=wait)

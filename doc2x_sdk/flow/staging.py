@@ -31,10 +31,14 @@ def staging(out: Path | None) -> Iterator[Path]:
     folder = Path(tempfile.gettempdir()) if out is None else out
     what = "The output folder"
     with writing(folder, what):
-        if folder.exists() and not folder.is_dir():
-            raise OutputError(f"{what}: {folder} is not a folder", path=folder, advice="Choose another with `out`.")
-        folder.mkdir(parents=True, exist_ok=True)
-        stage, held, descriptor = make(folder)
+        try:
+            stage, held, descriptor = make(folder)
+        except (FileNotFoundError, NotADirectoryError):
+            if folder.exists() and not folder.is_dir():
+                advice = "Choose another with `out`."
+                raise OutputError(f"{what}: {folder} is not a folder", path=folder, advice=advice) from None
+            folder.mkdir(parents=True, exist_ok=True)
+            stage, held, descriptor = make(folder)
     try:
         yield stage
     finally:

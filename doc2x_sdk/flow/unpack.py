@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from copy import copy
 from pathlib import Path, PurePosixPath
+from typing import IO
 
 from doc2x_sdk.errors import ArchiveError, Doc2XError, TruncatedDownload, UnsafeArchive
 from doc2x_sdk.flow.disk import writing
@@ -45,26 +46,25 @@ def check_archive(path: Path, what: str) -> None:
         ArchiveError: it does not begin as a zip; the error quotes its beginning.
         TruncatedDownload: it begins as one and does not end as one.
     """
-    excerpt = what_else(path)  # no frame of these errors holds the file's own words: an error page repeats signatures
+    with path.open("rb") as file:  # no frame of these errors holds its words: an error page repeats signatures
+        excerpt, is_whole = what_else(file), has_end(file)
     if excerpt is not None:
         raise ArchiveError(f"{what}: what came is no archive: {excerpt!r}")
-    if not has_end(path):
+    if not is_whole:
         raise TruncatedDownload(f"{what}: the archive has no end")
 
 
-def what_else(path: Path) -> str | None:
+def what_else(file: IO[bytes]) -> str | None:
     """Return the beginning of a file that does not begin as a zip, without signatures; None when it does."""
-    with path.open("rb") as file:
-        head = file.read(EXCERPT)
+    head = file.read(EXCERPT)
     return None if head.startswith((b"PK\x03\x04", END_RECORD)) else one_line(head.decode("utf-8", "replace"))
 
 
-def has_end(path: Path) -> bool:
+def has_end(file: IO[bytes]) -> bool:
     """Tell whether a file ends with a zip's end record, of which nothing is missing and behind which nothing stands."""
-    with path.open("rb") as file:
-        size = file.seek(0, 2)
-        file.seek(max(0, size - 65_557))
-        tail = file.read()
+    size = file.seek(0, 2)
+    file.seek(max(0, size - 65_557))
+    tail = file.read()
     at = tail.rfind(END_RECORD)
     return 0 <= at <= len(tail) - 22 and at + 22 + struct.unpack_from("<H", tail, at + 20)[0] == len(tail)
 
@@ -86,10 +86,13 @@ def unpack(archive: Path, folder: Path, *, uid: str | None = None) -> list[Path]
         members = [info for info in zipped.infolist() if not info.is_dir()]
         if not members:
             raise ArchiveError("The archive is empty", uid=uid)
+        made = {folder}
         for info in members:
             target = folder / info.filename
             with writing(target, "Unpacking"):
-                target.parent.mkdir(parents=True, exist_ok=True)
+                if target.parent not in made:
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    made.add(target.parent)
                 inflate(zipped, info, target, uid)
     return [Path(info.filename) for info in members]
 

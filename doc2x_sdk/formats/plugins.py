@@ -56,6 +56,11 @@ class PluginRow:
     reason: str = ""
     entry: str = ""
 
+    @property
+    def is_own(self) -> bool:
+        """Whether it is this package's own, whose hooks need no watching."""
+        return self.package == CORE and not self.entry
+
     def as_json(self) -> dict[str, Any]:
         """Return the row as plain values."""
         return asdict(self)

@@ -14,6 +14,7 @@ import pytest
 from doc2x_sdk.errors import ConfigError, DiskFull, OutputError
 from doc2x_sdk.flow import inside
 from doc2x_sdk.flow import staging as flow_staging
+from doc2x_sdk.flow.disk import taken
 from doc2x_sdk.flow.inside import HELD
 from doc2x_sdk.models import Progress
 from tests.flow import racers
@@ -63,6 +64,7 @@ def test_a_full_disk_leaves_no_part_of_a_file_and_the_paid_parse(
     paper.write_bytes(make_pdf())
     service.exports |= FULL[where]
     (to,) = FULL[where]
+    wanted = [to, "txt"]  # what no exporter comes after is moved, and needs no room
     older = {f"paper.{to}": b"an older result", "paper_images/a.jpg": b"an older picture"} if overwrite else {}
     for name, content in older.items():
         (small_disk / name).parent.mkdir(exist_ok=True)
@@ -70,7 +72,7 @@ def test_a_full_disk_leaves_no_part_of_a_file_and_the_paid_parse(
     (small_disk / "filler").write_bytes(bytes(50_000))  # the first picture fits twice, the second does not
     with service.client() as client:
         with pytest.raises(DiskFull) as caught:
-            client.convert(paper, to=to, out=small_disk, overwrite=overwrite)
+            client.convert(paper, to=wanted, out=small_disk, overwrite=overwrite)
         told(caught.value, "paper.pdf", UID, "no space", str(small_disk), "Free some space", "doc2x fetch")
         assert caught.value.path is not None
         left = tree(small_disk)
@@ -79,7 +81,7 @@ def test_a_full_disk_leaves_no_part_of_a_file_and_the_paid_parse(
         whole = {"paper_images/a.jpg": noise(300_000), "paper_images/b.jpg": noise(500_000)}
         assert left.items() <= whole.items()  # pictures may be there already, each of them whole
         assert not any(path.name.startswith(".doc2x") for path in small_disk.iterdir())
-        document = client.convert(paper, to=to, out=out)  # where there is room, the same parse goes on
+        document = client.convert(paper, to=wanted, out=out)  # where there is room, the same parse goes on
     assert (document.uid, service.paid, service.count("preupload"), service.count("put")) == (UID, 1, 1, 1)
     assert f"paper.{to}" in tree(out)
 
@@ -444,3 +446,21 @@ def test_results_have_the_permissions_of_the_umask(service: ScriptedService, pap
         os.umask(before)
     assert {oct(path.stat().st_mode & 0o777) for path in document.files.values()} == {"0o640"}
     assert oct((out / "paper_images").stat().st_mode & 0o777) == "0o750"
+
+
+# what is published is nobody else's
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need a right on Windows")
+def test_a_file_is_moved_only_where_it_has_no_other_name(tmp_path: Path) -> None:
+    plain, shared, link = (tmp_path / name for name in ("plain", "shared", "link"))
+    for path in (plain, shared):
+        path.write_bytes(b"picture")
+    (tmp_path / "another name").hardlink_to(shared)
+    link.symlink_to(plain)
+    copy = tmp_path / "copy"
+    assert taken(plain, copy, move=True) == plain
+    for path, move in ((plain, False), (shared, True), (link, True)):
+        assert taken(path, copy, move=move) == copy
+        assert (copy.read_bytes(), copy.is_symlink(), copy.stat().st_nlink) == (b"picture", False, 1)
+        copy.unlink()

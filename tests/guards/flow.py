@@ -265,7 +265,7 @@ DOWNLOADS = [
         "DL-02",
         DOWNLOAD + "test_a_body_without_a_length_that_ends_early_is_noticed",
         "flow/unpack.py",
-        "    if not has_end(path):\n",
+        "    if not is_whole:\n",
         "    if not path.exists():\n",
     ),
     Guard(
@@ -446,8 +446,8 @@ DISKS = [
         "FS-01",
         DISK + "test_a_full_disk_leaves_no_part_of_a_file_and_the_paid_parse",
         "flow/publish.py",
-        "                self._waiting[self._images / candidate] = staged\n",
-        "                place(staged, self._images / candidate, overwrite=True)\n",
+        "                self._waiting[self._images / candidate] = picture.staged()\n",
+        "                place(picture.staged(), self._images / candidate, overwrite=True)\n",
         case="pictures",
     ),
     Guard(
