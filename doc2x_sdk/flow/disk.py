@@ -13,7 +13,7 @@ from pathlib import Path
 
 from doc2x_sdk.errors import DiskFull, OutputError
 
-__all__ = ["place", "sync_folder", "taken", "write_synced", "writing"]
+__all__ = ["is_sole", "place", "sync_folder", "taken", "write_synced", "writing"]
 
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 NO_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EXDEV, errno.EMLINK})
@@ -93,11 +93,15 @@ def claim(staged: Path, final: Path, *, within: int | None = None) -> bool:
     return True
 
 
+def is_sole(path: Path) -> bool:
+    """Tell whether a path is a regular file that has no other name."""
+    found = path.lstat()
+    return stat.S_ISREG(found.st_mode) and found.st_nlink == 1
+
+
 def taken(path: Path, copy: Path, *, move: bool) -> Path:
     """Return a file to be placed: itself where it may be moved and nobody else has it, else a copy."""
-    if move:
-        found = path.lstat()
-        if stat.S_ISREG(found.st_mode) and found.st_nlink == 1:
-            return path
+    if move and is_sole(path):
+        return path
     shutil.copyfile(path, copy)
     return copy

@@ -116,7 +116,7 @@ def is_a_link(path: Path) -> OutputError:
     return OutputError(f"Publishing: {path} is a link; results don't follow it", path=path)
 
 
-def empty(folder: Path, handle: int | None, *, but: str) -> None:
+def empty(folder: Path, handle: int | None, *, but: str = "") -> None:
     """Remove all in a folder that can be removed, but for the file of one name."""
     with suppress(OSError):
         for entry in list(os.scandir(folder if handle is None else handle)):

@@ -99,6 +99,8 @@ class Kept:
 
     def copy(self, native: Native, uid: str, target: Path) -> bool:
         """Write a native format as it was downloaded under this uid; false, and no file, where it is not there."""
+        if self._archive is None:
+            return False
         with self._found(part_of(native), uid) as part:
             if part is not None:
                 with writing(target, "Staging"), target.open("xb") as out:
@@ -120,6 +122,8 @@ class Kept:
 
     def keep_native(self, to: str, options: ExportOptions, uid: str, path: Path) -> None:
         """Keep a native format as it was downloaded."""
+        if self._archive is None:
+            return
         self._put(part_of((to, options)), uid, path)
 
     def _put(self, part: str, uid: str, content: bytes | Path) -> None:

@@ -15,7 +15,7 @@ from doc2x_sdk.flow.fetch import ExportSlots
 from doc2x_sdk.flow.pace import ParseSpeed
 from doc2x_sdk.flow.receipts import AnyReceipt, NoReceipt, canonical, where_of
 from doc2x_sdk.flow.source import Source
-from doc2x_sdk.flow.staging import sweep
+from doc2x_sdk.flow.staging import SharedStaging, sweep
 from doc2x_sdk.flow.wait import FAST, poll_floor
 from doc2x_sdk.formats.registry import Formats
 from doc2x_sdk.ledger.archive import Archive
@@ -59,6 +59,7 @@ class Kit:
     in_batch: bool = False
     speed: ParseSpeed = field(default_factory=ParseSpeed, repr=False)
     swept: set[Path] = field(default_factory=set, repr=False)
+    staging: SharedStaging = field(default_factory=SharedStaging, repr=False)
     archive: Archive | None = None
 
     @property

@@ -68,7 +68,9 @@ class Parses:
         kept: list[Kept] = []
         found: list[Taken | None] = []
         for piece in pieces:
-            key = kit.key_of_source(piece.source, wish.parse, identity=identity, pages=piece.pages)
+            key = None
+            if kit.archive is not None:
+                key = kit.key_of_source(piece.source, wish.parse, identity=identity, pages=piece.pages)
             is_picture = piece.source.is_picture
             wanted = wanted_of(kit, wish, todo, is_picture=is_picture, parts=len(pieces))
             kept.append(Kept(kit, key, self.warnings))

@@ -22,7 +22,6 @@ from doc2x_sdk.flow.publish import Publisher, result_name
 from doc2x_sdk.flow.receipts import AnyReceipt
 from doc2x_sdk.flow.results import Results
 from doc2x_sdk.flow.source import Input, Source, open_source
-from doc2x_sdk.flow.staging import staging
 from doc2x_sdk.flow.wait import wait
 from doc2x_sdk.flow.wish import Wish
 from doc2x_sdk.formats.offers import Offer
@@ -59,7 +58,7 @@ def convert_source(source: Source, wish: Wish, kit: Kit, *, on_progress: Progres
         done = what_is_there(source, wish, kit)
         if done is not None:
             return done
-        with staging(wish.out) as stage:
+        with kit.staging.folder(wish.out) as stage:
             return Conversion(source, wish, kit, stage, report).run()
     except Doc2XError as error:
         error.about(uid=report.uid, source=source.name)
@@ -78,7 +77,7 @@ def fetch(uid: str, wish: Wish, kit: Kit, *, on_progress: ProgressCallback | Non
         report = Reporter(source.name, on_progress)
         report.uid = uid
         try:
-            with staging(wish.out) as stage:
+            with kit.staging.folder(wish.out) as stage:
 
                 def waited() -> ParseStatus:
                     status = wait(

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from doc2x_sdk.clock import Clock
 from doc2x_sdk.errors import ConfigError, ExporterError, OutputError
-from doc2x_sdk.flow.disk import place, sync_folder, taken, write_synced, writing
+from doc2x_sdk.flow.disk import is_sole, place, sync_folder, taken, write_synced, writing
 from doc2x_sdk.flow.inside import Inside, identity_of, inside
 from doc2x_sdk.flow.links import missing_in, rewrite, rewrite_paths
 from doc2x_sdk.flow.source import Source
@@ -158,7 +158,10 @@ class Publisher:
             links = self._place_images(bundle, stage, last=last)
             text = bundle.main.read_text(encoding="utf-8", errors="surrogateescape")
             self._warn(text, links, target)
-            return self._publish_text(rewrite(text, links, escape=bundle.main.suffix != ".tex"), stage, target)
+            text = rewrite(text, links, escape=bundle.main.suffix != ".tex")
+            return self._publish_text(
+                text, bundle.main if last and is_sole(bundle.main) else stage / target.name, target
+            )
 
     def publish_derived(
         self,
@@ -192,7 +195,7 @@ class Publisher:
                 place(extra, final, overwrite=self.overwrite)
                 self._extras.add(final)
             if text is not None:
-                return self._publish_text(text, stage, target)
+                return self._publish_text(text, stage / target.name, target)
             return self._finish(main, target, digest_of(main))
 
     def _beside(self, folder: Path, extras: list[Path]) -> dict[Path, Path]:
@@ -207,8 +210,7 @@ class Publisher:
             found[final] = extra
         return found
 
-    def _publish_text(self, text: str, stage: Path, target: Path) -> bool:
-        staged = stage / target.name
+    def _publish_text(self, text: str, staged: Path, target: Path) -> bool:
         digest = write_synced(staged, text.encode("utf-8", "surrogateescape"))
         return self._finish(staged, target, digest, is_synced=True)
 

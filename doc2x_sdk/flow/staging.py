@@ -1,14 +1,17 @@
 """Private folders beside the results, where everything is made before it gets its name.
 
 Each holds a locked file for as long as its process lives, so that what a killed one left is told from what is in use.
+Documents that are at work at the same time share one, and have folders in it.
 """
 
 from __future__ import annotations
 
 import os
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from doc2x_sdk.errors import OutputError
@@ -16,7 +19,7 @@ from doc2x_sdk.flow.disk import writing
 from doc2x_sdk.flow.inside import HELD, empty, hold
 from doc2x_sdk.ledger.owner import lock
 
-__all__ = ["staging", "sweep"]
+__all__ = ["SharedStaging", "staging", "sweep"]
 
 PREFIX = ".doc2x-"
 MARK = ".lock"
@@ -28,7 +31,7 @@ def staging(out: Path | None) -> Iterator[Path]:
 
     Raises `OutputError` when `out` is no folder or can't be written; so it is entered before anything is paid.
     """
-    folder = Path(tempfile.gettempdir()) if out is None else out
+    folder = place_of(out)
     what = "The output folder"
     with writing(folder, what):
         try:
@@ -43,6 +46,78 @@ def staging(out: Path | None) -> Iterator[Path]:
         yield stage
     finally:
         clear(stage, held, descriptor)
+
+
+def place_of(out: Path | None) -> Path:
+    """Return the folder that a staging folder is made in: that of the results, or the system's for what is not kept."""
+    return Path(tempfile.gettempdir()) if out is None else out
+
+
+@dataclass
+class Shared:
+    """A staging folder that documents have theirs in; `leave` removes it."""
+
+    path: Path
+    leave: ExitStack
+    users: int = 0
+    made: int = 0
+
+    def folder(self) -> Path | None:
+        """Make a folder for one more document; None where somebody has taken the shared one away."""
+        self.made += 1
+        stage = self.path / str(self.made)
+        try:
+            stage.mkdir(mode=0o700)
+        except FileNotFoundError:
+            return None
+        self.users += 1
+        return stage
+
+
+class SharedStaging:
+    """The staging folders of one client's documents. Safe to use from many threads.
+
+    A locked file costs more than a folder, and so those that are at work on one place at the same time share it.
+    """
+
+    def __init__(self) -> None:
+        self._guard = threading.Lock()
+        self._shared: dict[Path, Shared] = {}
+
+    @contextmanager
+    def folder(self, out: Path | None) -> Iterator[Path]:
+        """Yield a private folder for one document, and remove it afterwards. Raises as `staging`."""
+        place = place_of(out).absolute()
+        with ExitStack() as undo:
+            with writing(place, "The output folder"):
+                with self._guard:
+                    shared = self._shared.get(place)
+                    stage = None if shared is None else shared.folder()
+                    if shared is None or stage is None:
+                        shared, stage = self._begun(place, out)
+                undo.callback(self._leave, place, shared)
+                held = held_open(stage)
+            undo.callback(remove, stage, held)
+            yield stage
+
+    def _begun(self, place: Path, out: Path | None) -> tuple[Shared, Path]:
+        while True:
+            leave = ExitStack()
+            shared = Shared(leave.enter_context(staging(out)), leave)
+            stage = shared.folder()
+            if stage is not None:
+                self._shared[place] = shared
+                return shared, stage
+            leave.close()
+
+    def _leave(self, place: Path, shared: Shared) -> None:
+        with self._guard:
+            shared.users -= 1
+            if shared.users:
+                return
+            if self._shared.get(place) is shared:
+                del self._shared[place]
+        shared.leave.close()
 
 
 def make(folder: Path) -> tuple[Path, int | None, int]:
@@ -117,6 +192,14 @@ def clear(stage: Path, held: int | None, descriptor: int) -> None:
     os.close(descriptor)
     remove_mark(stage, held)  # Windows keeps a file that is open
     close(held)
+
+
+def remove(stage: Path, held: int | None) -> None:
+    """Remove a document's folder, and close its handle."""
+    empty(stage, held)
+    close(held)
+    with suppress(OSError):
+        stage.rmdir()
 
 
 def close(held: int | None) -> None:

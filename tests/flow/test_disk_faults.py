@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -377,7 +378,7 @@ def test_another_folder_in_the_place_of_the_pictures_is_told(
 
 @pytest.mark.faults("FS-06")
 @pytest.mark.skipif(not HELD, reason="this system has no handles of folders")
-@pytest.mark.parametrize("when", ["at the end", "in a sweep"])
+@pytest.mark.parametrize("when", ["at the end", "in a sweep", "of one document"])
 def test_a_staging_folder_that_becomes_a_link_costs_nobody_a_file(
     when: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -398,8 +399,9 @@ def test_a_staging_folder_that_becomes_a_link_costs_nobody_a_file(
         return plain_lock(descriptor)
 
     plain_lock = flow_staging.lock
-    if when == "at the end":
-        with flow_staging.staging(out) as stage:
+    shared = flow_staging.SharedStaging()
+    if when != "in a sweep":
+        with shared.folder(out) if when == "of one document" else flow_staging.staging(out) as stage:
             swap(stage)
     else:
         dead.mkdir(parents=True)
@@ -464,3 +466,22 @@ def test_a_file_is_moved_only_where_it_has_no_other_name(tmp_path: Path) -> None
         assert taken(path, copy, move=move) == copy
         assert (copy.read_bytes(), copy.is_symlink(), copy.stat().st_nlink) == (b"picture", False, 1)
         copy.unlink()
+
+
+# documents that are at work at the same time share a staging folder
+
+
+def test_documents_share_a_staging_folder_that_the_last_of_them_removes(out: Path) -> None:
+    shared = flow_staging.SharedStaging()
+    with shared.folder(out) as first:
+        with shared.folder(out) as second:
+            assert first != second
+            assert first.parent == second.parent
+            (second / "file").write_text("x")
+            assert flow_staging.sweep(out) == 0
+        assert (first.exists(), second.exists()) == (True, False)
+        shutil.rmtree(first.parent)
+        with shared.folder(out) as third:  # somebody cleared up
+            assert third.parent != first.parent
+            assert third.is_dir()
+    assert list(out.iterdir()) == []

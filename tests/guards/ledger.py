@@ -122,6 +122,14 @@ GUARDS = [
         case="end",
     ),
     Guard(
+        "FS-06",
+        "flow/test_disk_faults.py::test_a_staging_folder_that_becomes_a_link_costs_nobody_a_file",
+        "flow/staging.py",
+        "    empty(stage, held)\n",
+        "    empty(stage, None)\n",
+        case="document",
+    ),
+    Guard(
         "FS-07",
         "ledger/test_claims.py::test_a_second_process_is_waited_for",
         LEDGER,
