@@ -21,6 +21,8 @@ log = logging.getLogger("doc2x_sdk")
 EARLY = 0.6  # seconds
 FAST = 0.1
 """A floor below this many seconds is that of a service on this machine: all its first looks come early."""
+HERE = 0.1, 0.004
+"""Seconds before the first page, and for each, that such a service takes at least: looks there cost next to nothing."""
 
 
 class Ask(Protocol):
@@ -80,7 +82,7 @@ def wait(
         AuthError, QuotaExceeded, NetworkError: as the service's methods.
     """
     fast = floor < FAST
-    start, per_page = (0.1, 0.02) if fast else (0.5, 0.15)
+    start, per_page = HERE if fast else (0.5, 0.15)
     pace = ParsePace(clock, pages or 1, floor=floor, start=start, per_page=per_page, speed=speed if fresh else None)
     polls = Forgiving(clock, deadline, patience=settings.patience, retries=settings.retries, fresh=fresh)
     polls.on_limit, polls.working = on_limit, working

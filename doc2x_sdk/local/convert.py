@@ -15,6 +15,7 @@ from starlette.routing import Route
 from doc2x_sdk.errors import Doc2XError
 from doc2x_sdk.local import exports
 from doc2x_sdk.local.desk import Desk
+from doc2x_sdk.local.failure import DocumentFailure
 from doc2x_sdk.local.store import Task
 from doc2x_sdk.local.v2 import json_body
 from doc2x_sdk.local.wire import Refusal, envelope
@@ -85,13 +86,12 @@ class Convert:
     async def _export(self, task: Task, wanted: exports.ExportRequest, slot: dict[str, Any]) -> None:
         target = task.folder / str(slot["file"])
         try:
-            await asyncio.to_thread(exports.write_export, task, wanted, target)
-        except (Doc2XError, OSError) as error:
+            await self._desk.export(task, wanted, target)
+        except (Doc2XError, DocumentFailure, OSError) as error:
             log.warning("the export of %s failed: %s", task.uid, error)
             slot |= {"status": "failed", "detail": f"parse_error: {error}"}
         else:
             slot["status"] = "success"
-            self._desk.jobs.count(exports=1)
         if task.export is slot:
             task.save()
         else:

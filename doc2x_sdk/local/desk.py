@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from starlette.requests import ClientDisconnect, Request
 
-from doc2x_sdk.local import uploads
+from doc2x_sdk.local import exports, uploads
 from doc2x_sdk.local.jobs import Jobs
 from doc2x_sdk.local.links import Links
 from doc2x_sdk.local.settings import ServerSettings
@@ -127,6 +128,17 @@ class Desk:
                 raise Refusal(task.code, task.detail)
             case _:
                 raise Refusal("parse_status_not_found", "the file is being looked at")
+
+    async def export(self, task: Task, wanted: exports.ExportRequest, target: Path) -> None:
+        """Make an export of a parsed task and write it to `target`; the first one cuts the pictures out of the pages.
+
+        Raises:
+            DocumentFailure: a page cannot be drawn.
+            ConfigError, PandocError: as `exports.write_export`.
+        """
+        await self.jobs.cut_pictures(task)
+        await asyncio.to_thread(exports.write_export, task, wanted, target)
+        self.jobs.count(exports=1)
 
     async def result(self, request: Request, task: Task, *, version: str = "v2") -> dict[str, Any]:
         """The `result` of a status answer: `pages[]` in the words of the generation `version`."""

@@ -10,15 +10,27 @@ from __future__ import annotations
 import io
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
 from doc2x_sdk.local.failure import DocumentFailure
 from doc2x_sdk.local.pages import Box, Crop, Page, build_page
 
-__all__ = ["Source", "count_pages", "parse_pages", "picture_as_jpeg", "read_image", "read_scanned_page", "render"]
+__all__ = [
+    "Source",
+    "count_pages",
+    "cut_pictures",
+    "parse_pages",
+    "picture_as_jpeg",
+    "read_image",
+    "read_scanned_page",
+    "render",
+]
 
 Source = str | bytes
 
@@ -72,7 +84,7 @@ def parse_pages(source: Source, first: int, last: int) -> list[Page]:
     pages = [_native_page(page) for page in parsed]
     if [page.index for page in pages] != list(range(first, last + 1)):
         raise DocumentFailure("parse_error", f"the engine left out some of the pages {first + 1} to {last + 1}")
-    return _with_crops(source, pages)
+    return pages
 
 
 def read_scanned_page(source: Source, index: int) -> Page:
@@ -112,10 +124,27 @@ def render(source: Source, index: int, box: Box | None) -> bytes:
     """
     import pypdfium2
 
-    with _PDFIUM, pypdfium2.PdfDocument(source) as document:
-        if not 0 <= index < len(document):
-            raise DocumentFailure("parse_status_not_found", "no such page")
-        return _render(document, index, box)
+    with _PDFIUM, pypdfium2.PdfDocument(source) as document, _page(document, index) as page:
+        return _draw(page, box)
+
+
+def cut_pictures(source: Source, wanted: Sequence[tuple[int, Box]]) -> list[Crop]:
+    """Cut these parts out of the pages of a PDF; those of one page stand together, so that it is read once.
+
+    Raises:
+        DocumentFailure: the page or the part does not exist, or cannot be drawn.
+    """
+    import pypdfium2
+
+    crops: list[Crop] = []
+    try:
+        with _PDFIUM, pypdfium2.PdfDocument(source) as document:
+            for index, parts in groupby(wanted, key=itemgetter(0)):
+                with _page(document, index) as page:
+                    crops += [Crop(index, box, _draw(page, box)) for _, box in parts]
+    except pypdfium2.PdfiumError as error:
+        raise DocumentFailure("parse_error", f"a picture cannot be cut out: {error}") from error
+    return crops
 
 
 def picture_as_jpeg(source: Source, box: Box | None) -> bytes:
@@ -175,27 +204,19 @@ def _is_picture(parsed: Any) -> bool:
     return bool(facts.full_page_image) or max(facts.image_coverage, drawn) > PICTURE_SHARE
 
 
-def _with_crops(source: Source, pages: Sequence[Page]) -> list[Page]:
-    wanted = {page.index: _figures(page) for page in pages}
-    if not any(wanted.values()):
-        return list(pages)
-    import pypdfium2
-
-    done = []
-    with _PDFIUM, pypdfium2.PdfDocument(source) as document:
-        for page in pages:
-            crops = tuple(Crop(box, _render(document, page.index, box)) for box in wanted[page.index])
-            done.append(replace(page, crops=crops))
-    return done
-
-
-def _figures(page: Page) -> list[Box]:
-    corners = [block["bbox"] for block in page.blocks if block["type"] == "Figure"]
-    return [Box(x0, y0, x1 - x0, y1 - y0) for x0, y0, x1, y1 in corners]
-
-
-def _render(document: Any, index: int, box: Box | None) -> bytes:
+@contextmanager
+def _page(document: Any, index: int) -> Iterator[Any]:
+    """A page of an open PDF."""
+    if not 0 <= index < len(document):
+        raise DocumentFailure("parse_status_not_found", "no such page")
     page = document[index]
+    try:
+        yield page
+    finally:
+        page.close()
+
+
+def _draw(page: Any, box: Box | None) -> bytes:
     width, height = page.get_size()
     scale = min(SCALE, (MAX_RENDER_PIXELS / max(width * height, 1.0)) ** 0.5)
     crop = (0.0, 0.0, 0.0, 0.0)
@@ -207,7 +228,6 @@ def _render(document: Any, index: int, box: Box | None) -> bytes:
     bitmap = page.render(scale=scale, crop=crop)
     picture = bitmap.to_pil().convert("RGB")
     bitmap.close()
-    page.close()
     return _jpeg(picture)
 
 

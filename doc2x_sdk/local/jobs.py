@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Iterator
+import math
+from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -105,6 +106,23 @@ class Jobs:
             return await self._workers.run("parse", engine.picture_as_jpeg, source, box)
         return await self._workers.run("parse", engine.render, source, index, box)
 
+    async def cut_pictures(self, task: Task) -> None:
+        """Cut the pictures of a parsed task out of its pages, those that are not there yet.
+
+        Raises:
+            DocumentFailure: a page cannot be drawn.
+        """
+        wanted = await asyncio.to_thread(task.uncut_pictures)
+        share = math.ceil(len(wanted) / max(1, self._settings.workers)) or 1
+        parts = (wanted[a : z + 1] for a, z in _chunks(len(wanted), min(share, self._settings.chunk_pages)))
+
+        async def lane() -> None:
+            for part in parts:
+                crops = await self._workers.run("parse", engine.cut_pictures, self._source(task), part)
+                await asyncio.to_thread(task.write_pictures, crops)
+
+        await self._in_lanes(lane)
+
     async def close(self) -> None:
         """Stop all parses."""
         under_way = list(self._under_way.values())
@@ -185,13 +203,16 @@ class Jobs:
         task.done = 1
 
     async def _parse_document(self, task: Task) -> None:
-        """All chunks; at most as many at once as there are workers, so that a long document leaves room for others."""
         chunks = _chunks(task.pages or 0, self._settings.chunk_pages)
 
         async def lane() -> None:
             for first, last in chunks:
                 await self._parse_chunk(task, first, last)
 
+        await self._in_lanes(lane)
+
+    async def _in_lanes(self, lane: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Work off what lanes share; as many as there are workers, so that a long document leaves room for others."""
         lanes = [asyncio.create_task(lane()) for _ in range(max(1, self._settings.workers))]
         try:
             await asyncio.gather(*lanes)

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from doc2x_sdk.local import formulas
 
-__all__ = ["Box", "Crop", "Page", "build_page", "image_name", "one_line_table"]
+__all__ = ["Box", "Crop", "Page", "build_page", "figures", "image_name", "one_line_table"]
 
 _TAG = re.compile(r"(?<!\\)<(?=[A-Za-z/!?])")
 _CAPTION = re.compile(r"\W*(?:fig(?:ure|\.)|table|tab\.|图|圖|表)\s*\d", re.IGNORECASE)
@@ -39,8 +39,9 @@ class Box:
 
 @dataclass(frozen=True, slots=True)
 class Crop:
-    """A picture cut out of a page: where, and its JPEG bytes."""
+    """A picture cut out of a page: of which, from 0, where, and its JPEG bytes."""
 
+    page: int
     box: Box
     jpeg: bytes = field(repr=False)
 
@@ -54,7 +55,6 @@ class Page:
     height: int
     markdown: str = field(repr=False)
     blocks: tuple[dict[str, Any], ...] = field(default=(), repr=False)
-    crops: tuple[Crop, ...] = field(default=(), repr=False)
     score: float = 100.0
     needs_ocr: bool = False
 
@@ -62,6 +62,12 @@ class Page:
 def image_name(page: int, box: Box) -> str:
     """The name of a crop in an export: `<page>_<x>_<y>_<w>_<h>_<r>.jpg`, where r (rotation) is 0 here."""
     return f"{page}_{box.x}_{box.y}_{box.width}_{box.height}_0.jpg"
+
+
+def figures(blocks: Iterable[Mapping[str, Any]]) -> list[Box]:
+    """The places of the pictures among a page's layout blocks."""
+    corners = [block["bbox"] for block in blocks if block["type"] == "Figure"]
+    return [Box(x0, y0, x1 - x0, y1 - y0) for x0, y0, x1, y1 in corners]
 
 
 def one_line_table(rows: Iterable[Sequence[str]]) -> str:
@@ -74,7 +80,7 @@ def one_line_table(rows: Iterable[Sequence[str]]) -> str:
 
 
 def build_page(parsed: Any, index: int, scale: float, *, pictures: bool) -> Page:
-    """A page of the service from a page of the engine (`liteparse.ParsedPage`), without its crops.
+    """A page of the service from a page of the engine (`liteparse.ParsedPage`).
 
     Args:
         parsed: the engine's page, parsed with `extract_blocks=True`.

@@ -1,6 +1,7 @@
 """The tasks of a server, v1's and v2's alike: a row in memory and a folder on disk each.
 
-The folder holds the uploaded bytes, the pages as they were parsed (one JSON file a chunk), the pictures, and exports.
+The folder holds the uploaded bytes, the pages as they were parsed (one JSON file a chunk), and what exports made: the
+pictures that were cut out of the pages, and the latest export.
 A task that is over its time is forgotten and its folder removed.
 """
 
@@ -9,13 +10,13 @@ from __future__ import annotations
 import json
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from doc2x_sdk.clock import Clock
-from doc2x_sdk.local.pages import Page, image_name
+from doc2x_sdk.local.pages import Box, Crop, Page, figures, image_name
 
 __all__ = ["Store", "Task"]
 
@@ -71,28 +72,42 @@ class Task:
         _write(self.folder / "task.json", row)
 
     def write_pages(self, pages: list[Page]) -> None:
-        """Write a chunk of parsed pages and their pictures."""
-        rows = []
-        for page in pages:
-            for crop in page.crops:
-                self.images.mkdir(exist_ok=True)
-                (self.images / image_name(page.index, crop.box)).write_bytes(crop.jpeg)
-            rows.append(
-                {
-                    "page_idx": page.index,
-                    "page_width": page.width,
-                    "page_height": page.height,
-                    "md": page.markdown,
-                    "score": page.score,
-                    "blocks": page.blocks,
-                }
-            )
+        """Write a chunk of parsed pages."""
+        rows = [
+            {
+                "page_idx": page.index,
+                "page_width": page.width,
+                "page_height": page.height,
+                "md": page.markdown,
+                "score": page.score,
+                "blocks": page.blocks,
+            }
+            for page in pages
+        ]
         _write(self.folder / f"pages-{pages[0].index:05}.json", rows)
 
     def read_pages(self) -> Iterator[dict[str, Any]]:
         """The pages in order, as `write_pages` wrote them."""
         for path in sorted(self.folder.glob("pages-*.json")):
             yield from json.loads(path.read_text(encoding="utf-8"))
+
+    def uncut_pictures(self) -> list[tuple[int, Box]]:
+        """The pictures of its pages that no export has needed yet, in the order of the pages."""
+        named = {
+            image_name(row["page_idx"], box): (row["page_idx"], box)
+            for row in self.read_pages()
+            for box in figures(row["blocks"])
+        }
+        return [place for name, place in named.items() if not (self.images / name).exists()]
+
+    def write_pictures(self, crops: Iterable[Crop]) -> None:
+        """Write pictures beside the pages; one that two exports cut at once is whole at all times."""
+        self.images.mkdir(exist_ok=True)
+        for crop in crops:
+            target = self.images / image_name(crop.page, crop.box)
+            part = target.with_suffix(f".{uuid.uuid4().hex}")
+            part.write_bytes(crop.jpeg)
+            part.replace(target)
 
 
 class Store:

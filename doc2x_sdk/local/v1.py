@@ -14,6 +14,7 @@ from starlette.routing import Route
 from doc2x_sdk.errors import Doc2XError
 from doc2x_sdk.local import exports, translation
 from doc2x_sdk.local.desk import PDF, PICTURE, Desk
+from doc2x_sdk.local.failure import DocumentFailure
 from doc2x_sdk.local.keys import REFRESH, Keys
 from doc2x_sdk.local.store import Task
 from doc2x_sdk.local.wire import Refusal, envelope
@@ -91,7 +92,7 @@ class V1:
             async with self._exporting.setdefault((task.uid, to), asyncio.Lock()):
                 if not target.exists():
                     await self._write(task, FORMATS[to], target.name)
-        except Doc2XError as error:
+        except (Doc2XError, DocumentFailure) as error:
             raise Refusal("internal_error", str(error)) from error
         finally:
             self._exporting.pop((task.uid, to), None)
@@ -108,9 +109,8 @@ class V1:
 
     async def _write(self, task: Task, wanted: exports.ExportRequest, name: str) -> None:
         part = task.folder / f"part_{name}"
-        await asyncio.to_thread(exports.write_export, task, wanted, part)
+        await self._desk.export(task, wanted, part)
         part.replace(task.folder / name)
-        self._desk.jobs.count(exports=1)
 
     async def _answer(self, taking: Any) -> Response:
         try:

@@ -6,8 +6,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from doc2x_sdk.clock import Clock
+from doc2x_sdk.clock import Clock, Deadline
+from doc2x_sdk.config import Settings
 from doc2x_sdk.flow.pace import GrowingPace, ParsePace, ParseSpeed
+from doc2x_sdk.flow.wait import wait
+from doc2x_sdk.models import Page, ParseStatus
 from tests.support.clocks import StillClock
 
 
@@ -45,6 +48,26 @@ def test_the_end_is_noticed_soon_and_with_few_looks_whatever_a_page_takes(pages:
     first = (0.5 + pages * 0.15) / 2
     assert found[-1] - end <= max(0.6, first - end)
     assert len(found) <= 9
+
+
+@pytest.mark.parametrize("page_seconds", [0.002, 0.005, 0.02, 2.0])
+@pytest.mark.parametrize("pages", [1, 20, 500])
+def test_the_end_on_this_machine_is_noticed_soon_and_with_few_looks(pages: int, page_seconds: float) -> None:
+    still = StillClock(share=0.5)
+    clock = still.clock
+    began, end = clock.monotonic(), 0.05 + pages * page_seconds
+    looked: list[float] = []
+
+    def ask(uid: str, *, deadline: Deadline | None = None) -> ParseStatus:
+        looked.append(clock.monotonic() - began)
+        if looked[-1] >= end:
+            return ParseStatus(uid, "success", 100, tuple(Page(number, "") for number in range(pages)))
+        return ParseStatus(uid, "processing", int(100 * looked[-1] / end))
+
+    settings = Settings()
+    wait(ask, "uid", settings=settings, clock=clock, deadline=clock.deadline(9999), floor=0.05, pages=pages, fresh=True)
+    assert looked[-1] - end <= max(0.2, 0.1 * end)
+    assert len(looked) <= 20 + end / 8  # no pause is longer than 8 s
 
 
 def test_progress_that_stands_still_is_asked_for_ever_more_slowly() -> None:

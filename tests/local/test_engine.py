@@ -13,7 +13,7 @@ from reportlab.pdfgen import canvas
 
 from doc2x_sdk.local import engine, ocr
 from doc2x_sdk.local.failure import DocumentFailure
-from doc2x_sdk.local.pages import Box, build_page, image_name, one_line_table
+from doc2x_sdk.local.pages import Box, build_page, figures, image_name, one_line_table
 from tests.local.caller import make_pdf, make_scan_pdf, make_table_pdf
 
 
@@ -71,14 +71,15 @@ def test_a_page_that_is_a_picture_needs_ocr(drawn_text: Image.Image) -> None:
     assert [page.needs_ocr for page in pages] == [False, True]
 
 
-def test_strips_of_a_scan_give_no_crops(samples: Path) -> None:
+def test_strips_of_a_scan_give_no_pictures(samples: Path) -> None:
     pages = engine.parse_pages(str(samples / "scanned-zh.pdf"), 0, 7)
-    assert all(page.needs_ocr and not page.crops for page in pages)
+    assert all(page.needs_ocr and not figures(page.blocks) for page in pages)
 
 
 def test_figures_are_crops_named_by_their_place(samples: Path) -> None:
-    (page,) = engine.parse_pages(str(samples / "paper.pdf"), 1, 1)
-    (crop,) = page.crops
+    source = str(samples / "paper.pdf")
+    (page,) = engine.parse_pages(source, 1, 1)
+    (crop,) = engine.cut_pictures(source, [(1, box) for box in figures(page.blocks)])
     assert f'<img src="images/{image_name(1, crop.box)}"/>' in page.markdown
     with Image.open(io.BytesIO(crop.jpeg)) as picture:
         assert picture.format == "JPEG"
@@ -98,6 +99,16 @@ def test_a_whole_page_and_a_part_of_it_are_rendered(samples: Path) -> None:
         engine.render(source, 2, None)
     with pytest.raises(DocumentFailure):
         engine.render(source, 0, Box(9000, 9000, 5, 5))
+
+
+def test_what_can_not_be_cut_out_of_a_page_is_a_failure(samples: Path) -> None:
+    source, box = str(samples / "two-pages.pdf"), Box(100, 50, 300, 200)
+    assert [crop.page for crop in engine.cut_pictures(source, [(0, box), (0, box), (1, box)])] == [0, 0, 1]
+    for page, part in ((2, box), (0, Box(9000, 9000, 5, 5))):
+        with pytest.raises(DocumentFailure):
+            engine.cut_pictures(source, [(page, part)])
+    with pytest.raises(DocumentFailure, match="cut out"):
+        engine.cut_pictures(b"%PDF-1.7 and nothing else", [(0, box)])
 
 
 def test_formulas_of_a_paper_carry_the_services_delimiters(samples: Path) -> None:
@@ -177,7 +188,7 @@ def test_a_page_of_text_beside_very_many_strips_has_no_pictures(
     sheet.save()
     (page,) = engine.parse_pages(stream.getvalue(), 0, 0)
     assert "Line 7" in page.markdown
-    assert page.markdown.count("<img") == len(page.crops) == kept
+    assert page.markdown.count("<img") == len(figures(page.blocks)) == kept
 
 
 def test_a_page_of_nothing_but_a_repeated_line_keeps_it() -> None:

@@ -15,6 +15,7 @@ from PIL import Image
 from doc2x_sdk.local import exports
 from doc2x_sdk.local.pages import Box, Crop, Page, image_name
 from doc2x_sdk.local.server import LocalServer
+from doc2x_sdk.local.settings import ServerSettings
 from doc2x_sdk.local.store import Task
 from tests.local.caller import Caller, make_pdf, make_table_pdf
 
@@ -65,6 +66,30 @@ def test_crops_in_status_are_served(caller: Caller, samples: Path) -> None:
         assert page.size == (pages[0]["page_width"], pages[0]["page_height"])
     assert requests.get(url.replace("x=", "x=9"), timeout=30).status_code == 404
     assert requests.get(pages[0]["url"].replace("_0.jpg", "_99.jpg"), timeout=30).status_code == 404
+
+
+def test_pictures_are_cut_out_when_an_export_needs_them(samples: Path, tmp_path: Path) -> None:
+    with LocalServer(ServerSettings(workers=1, data=tmp_path)) as server:
+        caller = Caller(server.url)
+        uid, _ = caller.parse((samples / "invoice-tables.pdf").read_bytes())
+        assert not list(tmp_path.rglob("*.jpg"))
+        archive = members(caller.export(uid, "md").content)
+        cut = {path.name: (path.read_bytes(), path.stat().st_mtime_ns) for path in tmp_path.rglob("*.jpg")}
+        assert cut
+        assert {f"images/{name}": content for name, (content, _) in cut.items()} == {
+            name: content for name, content in archive.items() if name.startswith("images/")
+        }
+        caller.export(uid, "docx")
+        assert {path.name: (path.read_bytes(), path.stat().st_mtime_ns) for path in tmp_path.rglob("*.jpg")} == cut
+        (pages,) = tmp_path.rglob("pages-*.json")
+        pages.write_text(
+            re.sub(r'("type": "Figure", "bbox": )\[[^]]*\]', r"\1[9000, 9000, 9001, 9001]", pages.read_text())
+        )
+        caller.post("/api/v2/convert/parse", json={"uid": uid, "to": "md", "formula_mode": "normal"})
+        failed = caller.wait(uid, "/api/v2/convert/parse/result")["data"]
+        assert failed["status"] == "failed"
+        assert "outside the page" in failed["detail"]
+        caller.close()
 
 
 def test_v3_adds_score_and_layout(caller: Caller, samples: Path) -> None:
@@ -203,7 +228,8 @@ def task(tmp_path: Path) -> Task:
     first += f'<img src="images/{image_name(0, box)}"/>\n\n{table}'
     second = "<table><tr><td>3</td><td>4</td><td>5</td></tr></table>\n\nEnd 结束"
     one = Task("1234", "pdf", 0.0, tmp_path, model="v3-2026", state="success", pages=2)
-    one.write_pages([Page(0, 1000, 1000, first, crops=(Crop(box, stream.getvalue()),)), Page(1, 1000, 1000, second)])
+    one.write_pages([Page(0, 1000, 1000, first), Page(1, 1000, 1000, second)])
+    one.write_pictures([Crop(0, box, stream.getvalue())])
     return one
 
 
