@@ -37,6 +37,7 @@ class Outage:
         self._told = 0.0
         self._pause = PAUSE_FIRST
         self._trying: Visit | None = None
+        self._given_up = False  # then what is at work waits for nobody any more, and the batch ends
 
     @contextmanager
     def visit(self) -> Iterator[Visit]:
@@ -51,7 +52,7 @@ class Outage:
         """Wait while the service is silent, unless this document is the one that tries."""
         while True:
             with self._changed:
-                if self._since is None or self._trying is one:
+                if self._since is None or self._trying is one or self._given_up:
                     return
                 if self._trying is None:
                     self._trying = one
@@ -62,7 +63,7 @@ class Outage:
     def pause(self, one: Visit, seconds: float) -> float:
         """Return how long to sleep instead of so long: the document that tries does so ever more seldom."""
         with self._changed:
-            if self._since is None or self._trying is not one:
+            if self._since is None or self._trying is not one or self._given_up:
                 return seconds
             pause, self._pause = max(seconds, self._pause), min(PAUSE_MOST, self._pause * 2)
             return pause
@@ -75,6 +76,9 @@ class Outage:
                 self._since, self._told = now, now - PAUSE_MOST
             lasted = now - self._since
             if lasted > self._longest:
+                self._given_up = True
+                self._changed.notify_all()
+            if self._given_up:
                 return False
             if now - self._told >= PAUSE_MOST:
                 self._told = now

@@ -18,7 +18,7 @@ from doc2x_sdk.models import Document, Progress
 
 __all__ = ["TABLE_MOST", "Run", "fetch_line"]
 
-AGAIN = "Then run the command again: what is done stays, and what was paid is not paid again."
+AGAIN = "The same command goes on from there: what is done stays, and what was paid is not paid again."
 ENGINE_GAVE_UP = (
     "This machine's engine could not do it, for the reason given. With an account's key the service may: "
     "`doc2x config set-key`, and without --local."

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from doc2x_sdk.batch.outage import Outage
 from doc2x_sdk.errors import (
     AuthError,
     BudgetExceeded,
@@ -317,6 +318,25 @@ def test_an_outage_that_does_not_end_ends_the_batch(service: ScriptedService, pa
         up(service)
         assert not any(each.error for each in client.convert_many(papers(50), to="md", out=out))
     assert service.paid == 50
+
+
+@pytest.mark.faults("TR-17")
+def test_once_an_outage_ended_the_batch_no_document_waits_for_another() -> None:
+    """The pauses of those at work, up to a minute each, would else come one after the other."""
+    clock, error = StillClock(), NetworkError("The status: no answer")
+
+    def waits() -> None:
+        pytest.fail("it waits for the other one")
+
+    outage = Outage(clock.clock, 10.0, waits)
+    with outage.visit() as first, outage.visit() as second:
+        assert first.silent(error)
+        clock.advance(11.0)
+        assert not first.silent(error)
+        for one in (first, second):
+            one.enter()
+            assert one.pause(0.5) == 0.5
+            assert not one.silent(error)
 
 
 def test_storage_that_is_out_of_reach_is_waited_for_too(service: ScriptedService, papers: Papers, out: Path) -> None:

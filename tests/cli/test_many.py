@@ -289,4 +289,4 @@ def test_a_refused_key_ends_a_batch(tmp_path, papers):
     assert summary == "4 documents: 1 failed, 3 not done."
     assert stopped.startswith(f"Stopped: {papers / 'a.pdf'}: The service refused the key")
     assert "doc2x config set-key" in advice
-    assert "run the command again" in advice
+    assert "The same command goes on" in advice

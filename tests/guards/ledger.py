@@ -311,6 +311,20 @@ GUARDS = [
     ),
     Guard(
         "TR-17",
+        "batch/test_stops.py::test_once_an_outage_ended_the_batch_no_document_waits_for_another",
+        OUTAGE,
+        "                if self._since is None or self._trying is one or self._given_up:",
+        "                if self._since is None or self._trying is one:",
+    ),
+    Guard(
+        "TR-17",
+        "batch/test_stops.py::test_once_an_outage_ended_the_batch_no_document_waits_for_another",
+        OUTAGE,
+        "            if self._since is None or self._trying is not one or self._given_up:",
+        "            if self._since is None or self._trying is not one:",
+    ),
+    Guard(
+        "TR-17",
         "batch/test_stops.py::test_an_outage_of_ten_minutes_pauses_the_batch",
         OUTAGE,
         "max(seconds, self._pause), min(PAUSE_MOST, self._pause * 2)",
