@@ -295,7 +295,7 @@ class ExporterError(Doc2XError):
     `plugin` and `version` name the package that offered it.
     """
 
-    advice_by_default = "Report it to the plugin's author; the other formats were written."
+    advice_by_default = "Report it to the plugin's author (--verbose shows the line); the other formats were written."
 
     def __init__(
         self, message: str, *, plugin: str | None = None, version: str | None = None, **facts: Unpack[Facts]

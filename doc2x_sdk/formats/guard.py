@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from traceback import format_tb
 from types import FrameType
 from typing import Any, TypeVar
 
+from doc2x_sdk.errors import Doc2XError
+
 __all__ = ["PluginRaised", "call_plugin"]
+
+log = logging.getLogger("doc2x_sdk")
 
 T = TypeVar("T")
 SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name))
@@ -34,6 +40,9 @@ def call_plugin(call: Callable[[], T]) -> T:
         except BaseException as error:
             if raised:
                 raise raised[-1] from None
+            log.debug(
+                "a plugin raised %s at\n%s", type(error).__name__, "".join(format_tb(error.__traceback__)).rstrip()
+            )
             raise PluginRaised(told(error)) from error
         if raised:
             raise raised[-1]
@@ -76,7 +85,7 @@ def handlers_watched() -> Iterator[list[BaseException]]:
 def told(error: BaseException) -> str:
     """Describe an exception in one short line that any terminal takes, even if its own text can't be had."""
     try:
-        text = str(error)
+        text = str(error.message if isinstance(error, Doc2XError) else error)  # our advice is for users
     except BaseException:  # noqa: BLE001 - the text of a plugin's exception is plugin code too
         text = "its text can't be shown"
     line = " ".join("".join(c if c.isprintable() else " " for c in text[: 4 * TEXT_LENGTH]).split())

@@ -43,6 +43,8 @@ class Offer:
 
 def checked_offer(exporter: Exporter, *, package: str, version: str = "", entry: str = "") -> Offer:
     """Return an exporter as an offer; raises `ConfigError` for one that breaks the contract."""
+    if isinstance(exporter, type):
+        raise ConfigError(f"{package} registers the class {exporter.__name__}, not an object: {exporter.__name__}()")
     name, suffix, needs = (getattr(exporter, part, None) for part in ("name", "suffix", "needs"))
     what = f"The exporter {type(exporter).__name__} of {package}"
     if not isinstance(name, str) or not NAME.fullmatch(name):

@@ -69,6 +69,7 @@ BAD = {
         "its formats can't be registered: SystemExit: 1",
     ),
     "offers a native": (GOOD.replace('"good", ".good"', '"docx", ".docx"'), "offers 'docx', which the service itself"),
+    "a class": (GOOD.replace("register(Good())", "register(Good)"), "registers the class Good, not an object: Good()"),
     "no suffix": (GOOD.replace('".good"', '"good"'), "has no suffix such as '.epub'"),
 }
 

@@ -1,6 +1,7 @@
 """Exporters and post-processors at work: whatever they do, the document keeps its other formats."""
 
 import _thread
+import logging
 import os
 import signal
 import threading
@@ -84,6 +85,15 @@ def test_whatever_an_exporter_raises_fails_only_its_format(
     assert exit_of(failure) == 7
     assert len(failure.message) < 600
     assert failure.message.isprintable()
+
+
+def test_the_log_says_where_an_exporter_failed(convert: Convert, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.DEBUG, "doc2x_sdk"):
+        convert(formats_of(Plugin(Exporter(failing(RuntimeError("no luck"))))), ["x"])
+    [line] = [record.getMessage() for record in caplog.records if "a plugin raised" in record.message]
+    assert line.startswith("a plugin raised RuntimeError at\n")
+    assert "raise error" in line
+    assert "no luck" not in line, "its text is told once, made safe for a terminal"
 
 
 @pytest.mark.faults("PL-01")
