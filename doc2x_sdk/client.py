@@ -18,12 +18,13 @@ from doc2x_sdk.errors import LedgerError
 from doc2x_sdk.flow import pipeline
 from doc2x_sdk.flow.budget import Budget
 from doc2x_sdk.flow.fetch import ExportSlots
-from doc2x_sdk.flow.kit import LOCAL, Kit
+from doc2x_sdk.flow.kit import Kit
 from doc2x_sdk.flow.source import Input
 from doc2x_sdk.flow.wish import Wish
 from doc2x_sdk.formats.registry import Formats
 from doc2x_sdk.ledger.archive import Archive, archive_of
 from doc2x_sdk.ledger.ledger import Ledger
+from doc2x_sdk.ledger.rows import LOCAL
 from doc2x_sdk.models import Document, ExportOptions, ParseOptions, ProgressCallback
 from doc2x_sdk.service.generations import open_service
 from doc2x_sdk.service.readers import known_uid

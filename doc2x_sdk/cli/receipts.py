@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from doc2x_sdk.cli.terminal import printable
-from doc2x_sdk.ledger.rows import ParseRow
+from doc2x_sdk.ledger.rows import LOCAL, ParseRow
 
 __all__ = ["brief", "bytes_text", "facts", "next_step", "results"]
 
@@ -58,7 +58,7 @@ def facts(row: ParseRow) -> list[tuple[str, str]]:
         "uid": row.uid or "",
         "sent": clock_time(row.uid_at),
         "last change": clock_time(row.changed_at),
-        "kept until": clock_time(expires) if row.state in PAID else "",
+        "kept until": clock_time(expires) if row.state in PAID and row.account != LOCAL else "",
         "reason": row.reason or "",
         "code": row.code or "",
         "trace id": row.trace_id or "",
@@ -87,7 +87,7 @@ def next_step(row: ParseRow) -> str:
         return STEPS[row.state]
     if (row.expires_at() or 0.0) < time.time():
         return "The service has forgotten it by now: it keeps a document for 24 hours."
-    if row.account == "local":
+    if row.account == LOCAL:
         return "This machine converted it; nothing was paid."
     if row.results and all(result.state == "done" for result in row.results):
         return f"All results are there. For another format:\n  doc2x fetch {row.uid} --to FORMAT"

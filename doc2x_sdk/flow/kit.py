@@ -24,10 +24,8 @@ from doc2x_sdk.ledger.rows import ParseKey
 from doc2x_sdk.models import ParseOptions
 from doc2x_sdk.service.contract import Service
 
-__all__ = ["LOCAL", "Kit", "Stopped"]
+__all__ = ["Kit", "Stopped"]
 
-LOCAL = "local"
-"""The account of the servers that `Doc2X.local` starts, whose uids die with them."""
 PICTURE_FORMATS = frozenset({"md", "md_dollar"})
 """What v2 gives of a picture; for the others it is sent as a PDF."""
 BATCH_FLOOR = 0.4  # seconds between two looks at one of many documents

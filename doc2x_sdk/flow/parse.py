@@ -18,14 +18,14 @@ from doc2x_sdk.errors import (
     TaskFailed,
 )
 from doc2x_sdk.flow.callbacks import Reporter
-from doc2x_sdk.flow.kit import LOCAL, Kit
+from doc2x_sdk.flow.kit import Kit
 from doc2x_sdk.flow.onestep import pay_once
 from doc2x_sdk.flow.receipts import AnyReceipt
 from doc2x_sdk.flow.source import Source
 from doc2x_sdk.flow.upload import SourceBody, is_stored, upload
 from doc2x_sdk.flow.wait import Ask, wait
 from doc2x_sdk.flow.wish import Wish
-from doc2x_sdk.ledger.rows import ParseRow
+from doc2x_sdk.ledger.rows import LOCAL, ParseRow
 from doc2x_sdk.models import ImageResult, ParseOptions, ParseStatus
 from doc2x_sdk.service.answers import NOT_FOUND
 from doc2x_sdk.service.contract import Service

@@ -13,8 +13,20 @@ from typing import Any, TextIO
 from doc2x_sdk.errors import LedgerError
 from doc2x_sdk.ledger.files import open_reader
 
-__all__ = ["ParseKey", "ParseRow", "ResultRow", "TargetRow", "export_jobs", "parse_row", "read_jobs", "read_results"]
+__all__ = [
+    "LOCAL",
+    "ParseKey",
+    "ParseRow",
+    "ResultRow",
+    "TargetRow",
+    "export_jobs",
+    "parse_row",
+    "read_jobs",
+    "read_results",
+]
 
+LOCAL = "local"
+"""The account of the servers that `Doc2X.local` starts, whose uids die with them."""
 RESULT_SECONDS = 24 * 3600.0
 """How long the service keeps a result (Doc2X API v2, codes)."""
 

@@ -7,7 +7,7 @@ from contextlib import closing
 
 import pytest
 
-from tests.cli.command import account, doc2x
+from tests.cli.command import EXAMPLE, account, doc2x
 from tests.support.scripted_service import ScriptedService, failed, make_pdf
 
 WEEK = 7 * 24 * 3600.0
@@ -138,3 +138,12 @@ def test_prune_forgets_what_is_old_and_keeps_what_may_be_owed(ledger, tmp_path):
 def test_a_wrong_option_is_2(wrong):
     done = doc2x("jobs", *wrong)
     assert (done.code, done.out) == (2, "")
+
+
+def test_what_this_machine_converted_is_kept_by_no_service(tmp_path):
+    assert doc2x("convert", EXAMPLE, "--to", "txt", "--local", "--out", tmp_path / "out").code == 0
+    done = doc2x("jobs", "show", "1")
+    facts = dict(line.split("\t")[:2] for line in done.lines)
+    assert facts["account"] == "local"
+    assert "kept until" not in facts
+    assert "nothing was paid" in done.err
