@@ -59,6 +59,8 @@ class Convert:
         task = self._desk.known(request.query_params.get("uid"))
         if not task.export:
             raise Refusal("parse_status_not_found", "no export of this uid was asked for")
+        if under_way := [job for job in self._under_way if job.get_name() == task.uid]:
+            await asyncio.wait(under_way, timeout=self._desk.settings.hold_seconds)
         data = {"status": task.export["status"], "url": ""}
         if data["status"] == "success":
             data["url"] = self._desk.links.download(request, task.uid, task.export["file"])
@@ -79,7 +81,7 @@ class Convert:
         name = f"convert_{wanted.to}_{secrets.token_hex(8)}.{wanted.suffix}"
         slot = {"status": "processing", "request": body, "file": name}
         task.export = slot
-        job = asyncio.create_task(self._export(task, wanted, slot))
+        job = asyncio.create_task(self._export(task, wanted, slot), name=task.uid)
         self._under_way.add(job)
         job.add_done_callback(self._under_way.discard)
 

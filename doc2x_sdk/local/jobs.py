@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import math
 from collections.abc import Callable, Coroutine, Iterator
@@ -85,6 +86,12 @@ class Jobs:
         """Wait until nothing is being done for a task."""
         while under_way := self._under_way.get(task.uid):
             await asyncio.wait([under_way])
+
+    async def hold(self, task: Task) -> None:
+        """Wait a moment until nothing is being done for a task, so that who asks about it hears of its end at once."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._settings.hold_seconds):
+                await self.finished(task)
 
     def shows_processing(self, task: Task) -> bool:
         """Whether status may already say `processing`: not while a limit may still refuse the task."""

@@ -37,6 +37,7 @@ class ServerSettings:
         upload_seconds: how long an upload URL is good.
         token_seconds: how long a v1 access token is good.
         parse_seconds: longest parse (`parse_timeout`).
+        hold_seconds: how long v2's answer "processing" about a parse or an export is kept back for its end.
         workers: processes that parse; by default one a processor.
         ocr_workers: processes that read pictures, each about 1 GB.
         chunk_pages: pages that a worker parses in one go. Headers and footers are recognised within a chunk.
@@ -64,6 +65,7 @@ class ServerSettings:
     upload_seconds: float = 3600.0
     token_seconds: float = 3600.0
     parse_seconds: float = 900.0
+    hold_seconds: float = 0.5
     workers: int = field(default_factory=lambda: os.cpu_count() or 1)
     ocr_workers: int = 1
     chunk_pages: int = 16

@@ -60,8 +60,7 @@ class V2:
     async def status(self, request: Request) -> Response:
         """Say how far a parse is, or its pages."""
         task = self._desk.known(request.query_params.get("uid"))
-        await self._desk.jobs.decided(task)
-        if self._desk.jobs.shows_processing(task):
+        if await self._is_processing(task):
             return envelope({"status": "processing", "progress": task.progress})
         self._desk.raise_unfinished(task)
         return envelope(
@@ -85,11 +84,17 @@ class V2:
     async def image_status(self, request: Request) -> Response:
         """Say how far a picture is, or its page."""
         task = self._desk.known(request.query_params.get("uid"))
-        await self._desk.jobs.decided(task)
-        if self._desk.jobs.shows_processing(task):
+        if await self._is_processing(task):
             return envelope({"status": "processing", "progress": task.progress})
         self._desk.raise_unfinished(task)
         return envelope({"status": "success", "progress": 100, **await self._image_data(request, task)})
+
+    async def _is_processing(self, task: Task) -> bool:
+        """Whether that is still the answer after a moment's wait for another."""
+        await self._desk.jobs.decided(task)
+        if self._desk.jobs.shows_processing(task):
+            await self._desk.jobs.hold(task)
+        return self._desk.jobs.shows_processing(task)
 
     async def _take_image(self, request: Request) -> Task:
         task = self._desk.store.new("image")

@@ -34,11 +34,13 @@ def held() -> Iterator[HeldExecutor]:
 
 @pytest.fixture
 def serve_with(held: HeldExecutor) -> Iterator[Callable[..., tuple[LocalServer, Caller]]]:
-    """Start a server with these settings; its parses wait for `held.gate`."""
+    """Start a server with these settings; its parses wait for `held.gate`, its answers for nothing."""
     closers: list[Callable[[], object]] = []
 
     def start(key: str = "sk-test", tools: dict[str, Any] | None = None, **settings: Any) -> tuple[LocalServer, Caller]:
-        server = LocalServer(ServerSettings(**settings), **({"executor": held} | (tools or {})))
+        server = LocalServer(
+            ServerSettings(**({"hold_seconds": 0.0} | settings)), **({"executor": held} | (tools or {}))
+        )
         server.__enter__()
         one = Caller(server.url, key)
         closers.extend([one.close, held.gate.set, lambda: server.__exit__(None, None, None)])

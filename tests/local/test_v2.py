@@ -5,6 +5,8 @@ import random
 import re
 import string
 import zipfile
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,7 @@ from doc2x_sdk.local.pages import Box, Crop, Page, image_name
 from doc2x_sdk.local.server import LocalServer
 from doc2x_sdk.local.settings import ServerSettings
 from doc2x_sdk.local.store import Task
-from tests.local.caller import Caller, make_pdf, make_table_pdf
+from tests.local.caller import Caller, HeldExecutor, make_pdf, make_table_pdf, wait_for
 
 
 def members(content: bytes) -> dict[str, bytes]:
@@ -90,6 +92,21 @@ def test_pictures_are_cut_out_when_an_export_needs_them(samples: Path, tmp_path:
         assert failed["status"] == "failed"
         assert "outside the page" in failed["detail"]
         caller.close()
+
+
+def test_an_answer_is_kept_back_for_the_end(
+    serve_with: Callable[..., tuple[LocalServer, Caller]], held: HeldExecutor
+) -> None:
+    server, caller = serve_with(hold_seconds=60.0)
+    uid = caller.upload(make_pdf("Word"))
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(caller.status, uid)
+        wait_for(lambda: server.stats().requests.get("GET /api/v2/parse/status"))
+        assert not asked.done()
+        held.gate.set()
+        assert asked.result()["data"]["status"] == "success"
+    caller.post("/api/v2/convert/parse", json={"uid": uid, "to": "docx", "formula_mode": "normal"})
+    assert caller.data("/api/v2/convert/parse/result", uid=uid)["status"] == "success"
 
 
 def test_v3_adds_score_and_layout(caller: Caller, samples: Path) -> None:
