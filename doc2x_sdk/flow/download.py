@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 from urllib.parse import urljoin
 
 import requests
@@ -15,7 +17,7 @@ from doc2x_sdk.config import Settings
 from doc2x_sdk.errors import ArchiveError, DownloadError, NetworkError, ResponseTooLarge, TruncatedDownload, UnsafeURL
 from doc2x_sdk.flow.disk import writing
 from doc2x_sdk.flow.pace import GrowingPace
-from doc2x_sdk.flow.unpack import check_archive
+from doc2x_sdk.flow.unpack import check_archive, fault_in
 from doc2x_sdk.models import ExportLink, SignedURL
 from doc2x_sdk.service.contract import Streams
 
@@ -38,8 +40,9 @@ def download(
     settings: Settings,
     clock: Clock,
     on_progress: Callable[[int, int | None], None] | None = None,
-) -> None:
-    """Fetch an export into `target`; what breaks off is fetched again from the start.
+    in_memory: int = 0,
+) -> Path | bytes:
+    """Fetch an export, into `target` or into memory, and return which; what breaks off is fetched again from the start.
 
     Args:
         service: whose storage session is used.
@@ -48,6 +51,7 @@ def download(
         settings: `retries` and `max_download_bytes`.
         clock: time and chance.
         on_progress: called with bytes so far and in all, None where that is not known.
+        in_memory: so many bytes, or fewer, are not written to a file.
 
     Raises:
         NetworkError, TruncatedDownload: it broke off each time.
@@ -59,17 +63,18 @@ def download(
     """
     what = f"The download of the {link.format} export"
     if link.content is not None:
-        with writing(target, what):
-            target.write_bytes(link.content)
-        check_archive(target, what)
-        return
+        if len(link.content) > in_memory:
+            with writing(target, what):
+                target.write_bytes(link.content)
+        check_archive(link.content, what)
+        return link.content if len(link.content) <= in_memory else target
     pace = GrowingPace(clock, first=0.5)
     attempt = 0
     while True:
         attempt += 1
         try:
-            fetch(service, link, target, what, settings=settings, on_progress=on_progress)
-            check_archive(target, what)
+            reader = Reader(what, settings.max_download_bytes, in_memory, on_progress)
+            archive = whole(service, link, target, reader)
         except (NetworkError, TruncatedDownload) as error:
             target.unlink(missing_ok=True)
             if attempt > settings.retries:
@@ -83,20 +88,27 @@ def download(
             target.unlink(missing_ok=True)
             raise
         else:
-            return
+            return archive
+
+
+def whole(service: Streams, link: ExportLink, target: Path, reader: Reader) -> Path | bytes:
+    """Fetch and check an archive."""
+    archive = fetch(service, link, target, reader)
+    fault = fault_in(archive, reader.what)
+    if fault is None:
+        return archive
+    del archive  # no frame of the error may hold it
+    raise fault
 
 
 def fetch(
     service: Streams,
     link: ExportLink,
     target: Path,
-    what: str,
-    *,
-    settings: Settings,
-    on_progress: Callable[[int, int | None], None] | None,
-) -> None:
-    """Follow the link to its end and write the body."""
-    url = link.url
+    reader: Reader,
+) -> Path | bytes:
+    """Follow the link to its end and return the body, or `target` with it."""
+    url, what = link.url, reader.what
     for _ in range(HOPS + 1):
         if url is None:
             raise DownloadError(f"{what}: there is no link", uid=link.uid)
@@ -104,10 +116,9 @@ def fetch(
             if response.status_code in REDIRECTS:
                 url = next_hop(url, response, what)
                 continue
-            check_head(response, what, link, settings.max_download_bytes)
+            check_head(response, what, link, reader.limit)
             with writing(target, what):
-                write_body(response, target, what, settings.max_download_bytes, on_progress)
-            return
+                return reader.read(response, target)
     raise DownloadError(f"{what}: more than {HOPS} redirects", uid=link.uid)
 
 
@@ -140,23 +151,33 @@ def length_of(response: requests.Response) -> int | None:
     return int(length[:19]) if length.isascii() and length.isdigit() else None
 
 
-def write_body(
-    response: requests.Response,
-    target: Path,
-    what: str,
-    limit: int,
-    on_progress: Callable[[int, int | None], None] | None,
-) -> None:
-    """Write the body as it came, not decoded, up to the limit."""
-    total = length_of(response)
-    done = 0
-    with target.open("xb") as out:
-        while block := response.raw.read(BLOCK, decode_content=False):
-            done += len(block)
-            if done > limit:
-                raise ResponseTooLarge(f"{what}: over the limit of {limit} bytes")
-            out.write(block)
-            if on_progress is not None:
-                on_progress(done, total)
-    if done == 0:
-        raise ArchiveError(f"{what}: it is empty")
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """Reads a body as it came, not decoded, up to a limit; over `in_memory` bytes it goes into a file."""
+
+    what: str
+    limit: int
+    in_memory: int
+    on_progress: Callable[[int, int | None], None] | None
+
+    def read(self, response: requests.Response, target: Path) -> Path | bytes:
+        """Return the body, or `target` with it."""
+        total = length_of(response)
+        done, blocks = 0, list[bytes]()
+        with ExitStack() as closed:
+            out: IO[bytes] | None = None
+            while block := response.raw.read(BLOCK, decode_content=False):
+                done += len(block)
+                if done > self.limit:
+                    raise ResponseTooLarge(f"{self.what}: over the limit of {self.limit} bytes")
+                blocks.append(block)
+                if out is None and done > self.in_memory:
+                    out = closed.enter_context(target.open("xb"))
+                if out is not None:
+                    out.writelines(blocks)
+                    blocks.clear()
+                if self.on_progress is not None:
+                    self.on_progress(done, total)
+        if done == 0:
+            raise ArchiveError(f"{self.what}: it is empty")
+        return b"".join(blocks) if out is None else target

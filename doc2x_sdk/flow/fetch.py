@@ -13,6 +13,7 @@ from typing import Protocol
 from doc2x_sdk.clock import Clock
 from doc2x_sdk.config import Settings
 from doc2x_sdk.errors import ArchiveError, DownloadError
+from doc2x_sdk.flow.disk import writing
 from doc2x_sdk.flow.download import LINK_REFUSED, download
 from doc2x_sdk.flow.export import ask_again, export
 from doc2x_sdk.flow.unpack import check_whole, main_file, opened, unpack
@@ -23,12 +24,13 @@ __all__ = ["ExportSlots", "Fetcher", "Natives", "Report", "check_word", "open_ar
 
 log = logging.getLogger("doc2x_sdk")
 
+IN_MEMORY = 1024 * 1024  # bytes of a download that are not written to a file
 TRIES = 3  # links or exports taken for one format before its failure is the user's
 SUFFIX = {"md": ".md", "md_dollar": ".md", "tex": ".tex", "docx": ".docx"}
 WORD_MAIN = "word/document.xml"
 
 Report = Callable[[int, int | None], None]
-Keep = Callable[[str, ExportOptions, str, Path], None]
+Keep = Callable[[str, ExportOptions, str, Path | bytes], None]
 
 
 class Natives(Protocol):
@@ -108,18 +110,18 @@ class Fetcher:
         with self._slots.of(self._status.uid):
             for left in range(TRIES - 1, -1, -1):
                 link = self._link(to, options)
-                self._download(link, archive, on_progress)
+                packed = self._download(link, archive, on_progress)
                 folder.mkdir()
-                main = open_archive(archive, folder, to, self._status.uid)
+                main = open_archive(packed, folder, to, self._status.uid)
                 if self._service.shares_slot:
                     self._stale = link.url
                 if not self._service.shares_slot or main.stem not in NATIVE_FORMATS or main.stem == to:
                     if self._keep is not None:
-                        self._keep(to, options, self.uid, main if to == "docx" else archive)
+                        self._keep(to, options, self.uid, main if to == "docx" else packed)
                     return self.bundle(to, folder, main)
                 log.debug("uid %s: the slot still held the export before; asking again", self._status.uid)
                 shutil.rmtree(folder)
-                archive.unlink()
+                archive.unlink(missing_ok=True)
                 if left:
                     self._clock.sleep(self._first_look)
         raise ArchiveError(f"The service keeps giving another export than {to}", uid=self._status.uid)
@@ -141,28 +143,28 @@ class Fetcher:
             stale=self._stale,
         )
 
-    def _download(self, link: ExportLink, archive: Path, on_progress: Report | None) -> None:
+    def _download(self, link: ExportLink, archive: Path, on_progress: Report | None) -> Path | bytes:
         """Download; a link that has expired is asked for again, the export itself is not repeated."""
         for left in range(TRIES - 1, -1, -1):
             try:
-                download(
+                return download(
                     self._service,
                     link,
                     archive,
                     settings=self._settings,
                     clock=self._clock,
                     on_progress=on_progress,
+                    in_memory=IN_MEMORY,
                 )
             except DownloadError as error:
                 if error.status not in LINK_REFUSED or not left:
                     error.about(uid=link.uid)
                     raise
                 link = ask_again(self._service, link, settings=self._settings, clock=self._clock)
-            else:
-                return
+        raise AssertionError("the loop returns or raises")
 
 
-def open_archive(archive: Path, folder: Path, to: str, uid: str) -> Path:
+def open_archive(archive: Path | bytes, folder: Path, to: str, uid: str) -> Path:
     """Unpack md and tex, take docx as it is; return the main file.
 
     Where exports share a slot, the main file was asked to be named after its format: another's name is another's.
@@ -170,13 +172,17 @@ def open_archive(archive: Path, folder: Path, to: str, uid: str) -> Path:
     if to == "docx":
         main = folder / "document.docx"
         check_word(archive, uid)
-        archive.rename(main)
+        if isinstance(archive, bytes):
+            with writing(main, "Unpacking"):
+                main.write_bytes(archive)
+        else:
+            archive.rename(main)
         return main
     files = unpack(archive, folder, uid=uid)
     return folder / main_file(files, SUFFIX[to], uid=uid)
 
 
-def check_word(archive: Path, uid: str) -> None:
+def check_word(archive: Path | bytes, uid: str) -> None:
     """Raise `ArchiveError` unless the zip is a whole Word file: sizes and checksums are right and it has a document."""
     with opened(archive, uid) as zipped:
         if WORD_MAIN not in zipped.namelist():

@@ -120,11 +120,11 @@ class Kept:
         else:
             self._put(PARSE, status.uid, packed)
 
-    def keep_native(self, to: str, options: ExportOptions, uid: str, path: Path) -> None:
+    def keep_native(self, to: str, options: ExportOptions, uid: str, content: bytes | Path) -> None:
         """Keep a native format as it was downloaded."""
         if self._archive is None:
             return
-        self._put(part_of((to, options)), uid, path)
+        self._put(part_of((to, options)), uid, content)
 
     def _put(self, part: str, uid: str, content: bytes | Path) -> None:
         if self._archive is None:

@@ -46,10 +46,8 @@ def picture_bundle(status: ParseStatus, source: Source, to: str, stage: Path) ->
     with writing(folder, "Staging"):
         folder.mkdir()
         if status.convert_zip:
-            archive = stage / f"{to}.download"
-            archive.write_bytes(status.convert_zip)
-            check_archive(archive, "The picture's archive")
-            main = folder / main_file(unpack(archive, folder, uid=status.uid), ".md", uid=status.uid)
+            check_archive(status.convert_zip, "The picture's archive")
+            main = folder / main_file(unpack(status.convert_zip, folder, uid=status.uid), ".md", uid=status.uid)
         else:
             main = folder / "picture.md"
             main.write_text("\n\n".join(page.md for page in status.pages), encoding="utf-8")

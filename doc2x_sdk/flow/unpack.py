@@ -6,6 +6,7 @@ counted again while inflating, since headers can lie.
 
 from __future__ import annotations
 
+import io
 import re
 import stat
 import struct
@@ -22,7 +23,7 @@ from doc2x_sdk.errors import ArchiveError, Doc2XError, TruncatedDownload, Unsafe
 from doc2x_sdk.flow.disk import writing
 from doc2x_sdk.service.answers import one_line
 
-__all__ = ["RESERVED", "check_archive", "check_whole", "main_file", "opened", "unpack"]
+__all__ = ["RESERVED", "check_archive", "check_whole", "fault_in", "main_file", "opened", "unpack"]
 
 MEMBERS = 10_000
 TOTAL_BYTES = 2 * 1024**3
@@ -39,19 +40,35 @@ BROKEN = (zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error, EOFError, Runtim
 FORBIDDEN = re.compile(r'[\x00-\x1f\x7f<>:"|?*\\]')
 
 
-def check_archive(path: Path, what: str) -> None:
-    """Raise unless a file is a whole zip.
+def check_archive(archive: Path | bytes, what: str) -> None:
+    """Raise unless an archive is a whole zip.
 
     Raises:
         ArchiveError: it does not begin as a zip; the error quotes its beginning.
         TruncatedDownload: it begins as one and does not end as one.
     """
-    with path.open("rb") as file:  # no frame of these errors holds its words: an error page repeats signatures
+    fault = fault_in(archive, what)
+    if fault is not None:
+        raise fault
+
+
+def fault_in(archive: Path | bytes, what: str) -> ArchiveError | TruncatedDownload | None:
+    """Return the error of what is not a whole zip; see `check_archive`.
+
+    For who holds the bytes: they must not stand in a frame of the error, since an error page repeats signatures.
+    """
+    with file_of(archive) as file:
         excerpt, is_whole = what_else(file), has_end(file)
     if excerpt is not None:
-        raise ArchiveError(f"{what}: what came is no archive: {excerpt!r}")
+        return ArchiveError(f"{what}: what came is no archive: {excerpt!r}")
     if not is_whole:
-        raise TruncatedDownload(f"{what}: the archive has no end")
+        return TruncatedDownload(f"{what}: the archive has no end")
+    return None
+
+
+def file_of(archive: Path | bytes) -> IO[bytes]:
+    """Open an archive for reading."""
+    return io.BytesIO(archive) if isinstance(archive, bytes) else archive.open("rb")
 
 
 def what_else(file: IO[bytes]) -> str | None:
@@ -69,7 +86,7 @@ def has_end(file: IO[bytes]) -> bool:
     return 0 <= at <= len(tail) - 22 and at + 22 + struct.unpack_from("<H", tail, at + 20)[0] == len(tail)
 
 
-def unpack(archive: Path, folder: Path, *, uid: str | None = None) -> list[Path]:
+def unpack(archive: Path | bytes, folder: Path, *, uid: str | None = None) -> list[Path]:
     """Unpack a zip into a new folder and return the files, relative to it. On failure the folder's files stay unused.
 
     Args:
@@ -82,7 +99,8 @@ def unpack(archive: Path, folder: Path, *, uid: str | None = None) -> list[Path]
         ArchiveError: broken, encrypted or empty.
     """
     with opened(archive, uid) as zipped:
-        check_members(zipped.infolist(), archive.stat().st_size, uid)
+        packed = len(archive) if isinstance(archive, bytes) else archive.stat().st_size
+        check_members(zipped.infolist(), packed, uid)
         members = [info for info in zipped.infolist() if not info.is_dir()]
         if not members:
             raise ArchiveError("The archive is empty", uid=uid)
@@ -98,10 +116,10 @@ def unpack(archive: Path, folder: Path, *, uid: str | None = None) -> list[Path]
 
 
 @contextmanager
-def opened(archive: Path, uid: str | None) -> Iterator[zipfile.ZipFile]:
+def opened(archive: Path | bytes, uid: str | None) -> Iterator[zipfile.ZipFile]:
     """Open a zip; whatever is broken in it, here or while it is read, becomes `ArchiveError`."""
     try:
-        with zipfile.ZipFile(archive) as zipped:
+        with file_of(archive) as file, zipfile.ZipFile(file) as zipped:
             yield zipped
     except Doc2XError:
         raise
