@@ -41,7 +41,7 @@ def export(
         options: of the export.
         settings: patience, retries and `export_timeout`.
         clock: time and chance.
-        first_look: seconds until the first look; the next follow at 60 % of it, ever more slowly.
+        first_look: seconds until the first look; the next follow at half of it, ever more slowly.
         stale: the link of the export before this one, which the slot may still hold for a moment.
 
     Raises:
@@ -53,7 +53,7 @@ def export(
     polls.working = True
     calls = Forgiving(clock, deadline, patience=settings.patience, retries=settings.retries, network=False)
     status = start(service, uid, to, options, polls=calls, stale=stale)
-    pace = GrowingPace(clock, first=first_look, then=0.6 * first_look, grow=1.2)
+    pace = GrowingPace(clock, first=first_look, then=0.5 * first_look, grow=1.2)
     while not deadline.passed():
         if status is not None and status.state == "failed":
             raise TaskFailed(

@@ -12,6 +12,7 @@ from doc2x_sdk.clock import Clock
 from doc2x_sdk.config import Settings
 from doc2x_sdk.flow.budget import Budget
 from doc2x_sdk.flow.fetch import ExportSlots
+from doc2x_sdk.flow.heldup import HeldUp
 from doc2x_sdk.flow.pace import ParseSpeed
 from doc2x_sdk.flow.receipts import AnyReceipt, NoReceipt, canonical, where_of
 from doc2x_sdk.flow.source import Source
@@ -55,6 +56,7 @@ class Kit:
     hold: threading.Event = field(default_factory=threading.Event)
     budget: Budget = field(default_factory=Budget)
     in_batch: bool = False
+    held_up: HeldUp = field(default_factory=HeldUp, repr=False)
     speed: ParseSpeed = field(default_factory=ParseSpeed, repr=False)
     swept: set[Path] = field(default_factory=set, repr=False)
     staging: SharedStaging = field(default_factory=SharedStaging, repr=False)

@@ -12,7 +12,7 @@ __all__ = ["LONGEST_PAUSE", "GrowingPace", "ParsePace", "ParseSpeed"]
 LONGEST_PAUSE = 8.0  # seconds
 SOON = 0.5  # of the estimate: the first look where looks are free
 LATE = 1.15  # of the estimate: the first look where each one takes a place from another request
-LONG = 5.0  # seconds; of a longer parse it is worth a look whether it goes as it should
+LONG = 3.5  # seconds; of a longer parse it is worth a look whether it goes as it should
 NEAR = 0.9  # of the way to a predicted end: a look there costs less than one that comes late
 MARGIN = 0.1  # seconds behind a predicted end where looks are dear
 
@@ -20,14 +20,15 @@ MARGIN = 0.1  # seconds behind a predicted end where looks are dear
 class ParseSpeed:
     """How much longer a page takes than was assumed, as the looks at earlier parses tell. Safe to use from threads.
 
-    It follows the median, in small steps, since a parse may have waited for a slot without a word: one that was seen
-    under way says what it will take, one that had ended only that it took no longer, so that counts less.
+    A parse seen under way tells its time; of one that had ended only an upper bound is known, and a lower one of one
+    that shows no progress. The guess moves in small steps towards what all of them are likeliest to have come from, if
+    times spread log-normally; no single one moves it far, since a parse may have waited for a slot without a word.
     """
 
     MOST = math.log(30.0)
+    SPREAD = 0.25  # standard deviation of the logarithm of what a page takes
     WEIGHT = 0.15
-    STEP = 0.06
-    ENDED = 0.012
+    STEP = 0.06  # of the logarithm: the most that one parse teaches
 
     def __init__(self) -> None:
         self._log = 0.0
@@ -39,18 +40,35 @@ class ParseSpeed:
         return math.exp(self._log)
 
     def took(self, factor: float) -> None:
-        """Note what a parse takes, by its progress or because it ended before the estimate."""
+        """Note that a parse takes so many times what was assumed."""
         with self._lock:
-            wanted = self.WEIGHT * (math.log(max(factor, 1e-3)) - self._log)
-            self._log = self._held(self._log + max(-self.STEP, min(self.STEP, wanted)))
+            self._move(log_of(factor) - self._log)
 
-    def ended(self) -> None:
-        """Note that a parse had ended when it was looked at behind its estimate."""
+    def took_less(self, factor: float) -> None:
+        """Note that a parse had ended by then."""
         with self._lock:
-            self._log = self._held(self._log - self.ENDED)
+            self._move(-self.SPREAD * tail(-(log_of(factor) - self._log) / self.SPREAD))
 
-    def _held(self, value: float) -> float:
-        return max(-self.MOST, min(self.MOST, value))
+    def took_more(self, factor: float) -> None:
+        """Note that a parse showed no progress by then."""
+        with self._lock:
+            self._move(self.SPREAD * tail((log_of(factor) - self._log) / self.SPREAD))
+
+    def _move(self, wanted: float) -> None:
+        moved = self._log + max(-self.STEP, min(self.STEP, self.WEIGHT * wanted))
+        self._log = max(-self.MOST, min(self.MOST, moved))
+
+
+def log_of(factor: float) -> float:
+    """Return the logarithm of a factor that may be next to nothing."""
+    return math.log(max(factor, 1e-3))
+
+
+def tail(z: float) -> float:
+    """Return the density of the normal distribution at z over its share above z, both in standard deviations."""
+    z = min(z, 5.0)
+    share = 0.5 * math.erfc(z / math.sqrt(2.0))
+    return math.exp(-0.5 * z * z) / math.sqrt(2.0 * math.pi) / share
 
 
 class ParsePace:
@@ -61,7 +79,7 @@ class ParsePace:
     left; within two floors of the end, all of it. No pause is below the floor or 1 % of what has passed, nor over 8 s.
 
     Where looks are `dear`, since the service limits requests, it waits for the end instead: the first look comes a
-    little after it should have come, unless that is over 5 s away, and so do those that follow a progress.
+    little after it should have come, unless that is over 3.5 s away, and so do those that follow a progress.
     """
 
     def __init__(
@@ -101,7 +119,7 @@ class ParsePace:
         if progress <= 0:
             left, most = max(0.0, self._estimate() - elapsed) or float("inf"), 0.35 * elapsed
         else:
-            left, most = (100 - progress) / self._percent_a_second(elapsed, progress), elapsed
+            left, most = (100 - progress) / self._percent_a_second(elapsed, progress), 1.5 * elapsed
         near = left < 2 * self._floor
         wanted = left + MARGIN if self.dear else left if near else NEAR * left
         return self._jittered(max(min(wanted, most), 0.01 * elapsed))
@@ -127,12 +145,14 @@ class ParsePace:
         if not self._learns or progress < (10 if elapsed < self._estimate() else 0):
             return
         self._learns = False
-        if progress >= 100 and elapsed >= self._estimate():
-            self._speed.ended()
+        since = max(0.0, elapsed - self._start) / self._work
+        if progress >= 100:
+            self._speed.took_less(since)
         elif progress >= 10:
-            self._speed.took((elapsed - self._queue(elapsed)) * 100 / progress / self._work)
+            began = min(max(self._still, self._start), self._latest_start(elapsed, progress))
+            self._speed.took((elapsed - began) * 100 / progress / self._work)
         else:
-            self._speed.took(elapsed / self._work)  # it takes longer, nobody knows how much
+            self._speed.took_more(since)
 
     def _percent_a_second(self, elapsed: float, progress: int) -> float:
         """Return the speed: since progress was first seen, or since the queue should have ended."""
@@ -141,11 +161,17 @@ class ParsePace:
         since, before = self._moved
         if progress > before and elapsed > since:
             return (progress - before) / (elapsed - since)
-        return progress / max(0.01, elapsed - self._queue(elapsed))
+        return progress / max(0.01, elapsed - self._queue(elapsed, progress))
 
-    def _queue(self, elapsed: float) -> float:
-        """Return the seconds that seem to have passed before the first page."""
-        return self._still + min(self._start, (elapsed - self._still) / 2)
+    def _queue(self, elapsed: float, progress: int) -> float:
+        """Return the seconds that seem to have passed before the first page: as the speed of the others has it."""
+        expected = elapsed - self._work * self._speed.factor * progress / 100
+        return min(max(self._still, expected), self._latest_start(elapsed, progress))
+
+    def _latest_start(self, elapsed: float, progress: int) -> float:
+        """Return when its first page began at the latest, as far as one can guess: the less is done, the later."""
+        latest = elapsed - (elapsed - self._still) * progress / 100
+        return latest if self._still else min(latest, 2 * self._start)
 
     def _jittered(self, wanted: float) -> float:
         """Let chance move a pause by 5 %, upwards only from the floor."""

@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from doc2x_sdk.clock import Clock, Deadline
 from doc2x_sdk.errors import Doc2XError, NetworkError, ProtocolError, RateLimit, ResponseTooLarge, TaskFailed
+from doc2x_sdk.flow.heldup import HeldUp
 from doc2x_sdk.flow.pace import LONGEST_PAUSE, GrowingPace
 from doc2x_sdk.service.answers import LIMIT_CODES, NOT_FOUND
 
@@ -17,6 +18,7 @@ log = logging.getLogger("doc2x_sdk")
 
 T = TypeVar("T")
 NOT_FOUND_GRACE = 30.0  # seconds after an upload in which the service may not know its uid yet
+HELD_UP_FIRST = 0.8  # seconds until one that a limit holds up is asked about again, if no other's parse ends
 TROUBLE_CODES = frozenset({"internal_error", "parse_create_task_error", "parse_error"})
 
 
@@ -55,6 +57,8 @@ class Forgiving:
         self._held_up = False
         self.on_limit: Callable[[str | None], None] | None = None
         """Called with the code of each limit that keeps the service from beginning."""
+        self.others: HeldUp | None = None
+        """Other documents, of which one that ends makes room for one that a limit holds up."""
 
     def ask(self, question: Callable[[], T]) -> T | None:
         """Return the answer; None for a failure that was forgiven. Raises the failure that is not."""
@@ -83,7 +87,7 @@ class Forgiving:
                 return True
             if not self.working:
                 if not self._held_up:
-                    self._pace = GrowingPace(self._clock, first=0.8, grow=1.1, most=LONGEST_PAUSE)
+                    self._pace = GrowingPace(self._clock, first=HELD_UP_FIRST, grow=1.1, most=LONGEST_PAUSE)
                 self._held_up = True
                 if self.on_limit is not None:
                     self.on_limit(error.code)
@@ -105,7 +109,11 @@ class Forgiving:
 
     def pause_after_failure(self) -> None:
         """Wait after a forgiven failure: longer each time, and as long as the service asked."""
-        self.sleep(max(self._pace.pause(), self._asked))
+        pause = self._pace.pause()
+        if self._held_up and self.others is not None and not self._asked:
+            self.others.wait(min(pause, self.deadline.left()), self._clock)
+        else:
+            self.sleep(max(pause, self._asked))
 
     def sleep(self, seconds: float) -> None:
         """Sleep, but never past the deadline."""

@@ -9,6 +9,7 @@ from typing import Protocol
 from doc2x_sdk.clock import Clock, Deadline
 from doc2x_sdk.config import Settings
 from doc2x_sdk.errors import IncompleteResult, WaitTimeout
+from doc2x_sdk.flow.heldup import HeldUp
 from doc2x_sdk.flow.pace import ParsePace, ParseSpeed
 from doc2x_sdk.flow.polling import Forgiving
 from doc2x_sdk.models import ParseStatus
@@ -18,7 +19,7 @@ __all__ = ["FAST", "Ask", "poll_floor", "wait"]
 
 log = logging.getLogger("doc2x_sdk")
 
-EARLY = 0.6  # seconds
+EARLY = 0.3  # seconds
 FAST = 0.1
 """A floor below this many seconds is that of a service on this machine: all its first looks come early."""
 HERE = 0.1, 0.004
@@ -51,6 +52,7 @@ def wait(
     early: bool = False,
     speed: ParseSpeed | None = None,
     looks_are_dear: Callable[[], bool] = lambda: False,
+    others: HeldUp | None = None,
     on_working: Callable[[], None] | None = None,
     on_progress: Callable[[int], None] | None = None,
     on_limit: Callable[[str | None], None] | None = None,
@@ -70,6 +72,7 @@ def wait(
         early: look soon whether it is.
         speed: of other parses: what the first look goes by, and what it teaches.
         looks_are_dear: tells whether the service limits requests at present, so that each look costs another a place.
+        others: documents of the same client; the end of each parse lets one look that the service is too full for.
         on_working: called when it first is.
         on_progress: called with a percentage that never falls.
         on_limit: called with the code when the service is too full to begin with the uid.
@@ -85,7 +88,7 @@ def wait(
     start, per_page = HERE if fast else (0.5, 0.15)
     pace = ParsePace(clock, pages or 1, floor=floor, start=start, per_page=per_page, speed=speed if fresh else None)
     polls = Forgiving(clock, deadline, patience=settings.patience, retries=settings.retries, fresh=fresh)
-    polls.on_limit, polls.working = on_limit, working
+    polls.on_limit, polls.working, polls.others = on_limit, working, others
     shown, word, tell = 0, "not asked yet", on_progress or untold
     if fresh:
         pace.dear = looks_are_dear()
@@ -97,6 +100,8 @@ def wait(
             continue
         if status.done:
             pace.ended()
+            if others is not None:
+                others.a_parse_ended()
             tell(100)
             return check_complete(status, pages)
         if status.state == "failed":

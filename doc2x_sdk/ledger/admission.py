@@ -22,7 +22,8 @@ TASKS_MOST = 1000.0
 PAGES_MOST = 100_000.0
 PAGES_A_TASK = PAGES_FIRST / TASKS_FIRST
 PAGES_LEAST = PAGES_A_TASK / 2
-SEEN_KEPT = 0.9  # of what was once seen at work at once: so much of it each further refusal leaves
+PROBE_EVERY = 8  # of those that the service is known to take: what ended and was not noticed has counted as at work
+SEEN_KEPT = 0.95  # of what was once seen at work at once: so much of it each further refusal leaves
 PAGES_STEP = 5.0  # pages that a round adds at least, once a limit was met
 ORPHAN_MOST = 15 * 60.0
 ORPHAN_FIRST = 30.0
@@ -117,7 +118,8 @@ def admit(row: ParseRow, is_alive: Alive, now: float) -> Callable[[sqlite3.Conne
             (now, row.id),
         )
         is_known = tasks + 1 <= limit["tasks_seen"] and pages + row.pages <= limit["pages_seen"]
-        return Slot.KNOWN if is_known and not is_growing(limit, now) else Slot.PROBING
+        is_probe = is_growing(limit, now) or not is_known or row.id % PROBE_EVERY == 0
+        return Slot.PROBING if is_probe else Slot.KNOWN
 
     return write
 

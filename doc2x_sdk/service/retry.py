@@ -24,7 +24,7 @@ from urllib3.response import BaseHTTPResponse
 from urllib3.util.retry import Retry
 
 from doc2x_sdk.clock import Clock, Deadline
-from doc2x_sdk.service.gate import Gate
+from doc2x_sdk.service.gate import Gate, Turn
 
 __all__ = ["ANY_FAILURE", "Call", "CallRetry", "Resend", "RetryBudget", "current_call", "retry_after_seconds"]
 
@@ -93,7 +93,7 @@ class Call:
         answer_by: when the answer of the present attempt is due; None while the request is being sent.
         engine: the retry engine as far as it has come; None before the first attempt.
         gate: what paces its attempts; None for storage hosts.
-        poll: it only asks how far something is, so others go first.
+        turn: who goes first of those that wait for the gate.
     """
 
     deadline: Deadline
@@ -111,12 +111,12 @@ class Call:
     answer_by: Deadline | None = None
     engine: CallRetry | None = field(default=None, repr=False)
     gate: Gate | None = field(default=None, repr=False)
-    poll: bool = False
+    turn: Turn = Turn.GO_ON
 
     def pass_gate(self) -> None:
         """Wait until an attempt may leave; before it takes a connection, which others can use meanwhile."""
         if self.gate is not None:
-            self.gate.enter(poll=self.poll, deadline=self.deadline)
+            self.gate.enter(turn=self.turn, deadline=self.deadline)
 
     def begin_attempt(self) -> None:
         """Count an attempt: its request line is about to leave."""

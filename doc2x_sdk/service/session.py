@@ -25,7 +25,7 @@ from doc2x_sdk.service.answers import Answer
 from doc2x_sdk.service.connections import CallAdapter
 from doc2x_sdk.service.environment import find_ca_bundle, proxies_for
 from doc2x_sdk.service.failures import LIBRARY_ERRORS, failure_from, without_libraries
-from doc2x_sdk.service.gate import Gate
+from doc2x_sdk.service.gate import Gate, Turn
 from doc2x_sdk.service.prepared import (
     Body,
     HasSeek,
@@ -130,6 +130,7 @@ class Transport:
         headers: Mapping[str, str] | None = None,
         deadline: Deadline | None = None,
         token: APIKey | None = None,
+        turn: Turn = Turn.GO_ON,
     ) -> Answer:
         """Send one API call and return its whole answer, whatever its status; redirects are not followed.
 
@@ -145,6 +146,7 @@ class Transport:
             headers: more headers.
             deadline: an earlier end than `call_timeout` from now.
             token: instead of the account's key.
+            turn: whether it goes before others where requests are paced.
 
         Raises:
             FileError: the body is empty or can't be read twice; nothing was sent.
@@ -161,6 +163,7 @@ class Transport:
         headers = {**self._common, **(headers or {}), **kind, **bearer(key)}
         request = prepared(method, with_query(self._origin + path, params), headers, content or body)
         call = self._call(request, resend, statuses, (deadline or self.clock.deadline(None)).earlier(limit))
+        call.turn = turn
         return self._whole(self._api, request, call, what, limit=self.settings.max_answer_bytes, key=key)
 
     def put(self, url: SignedURL, body: Body, what: str) -> Answer:
@@ -260,7 +263,6 @@ class Transport:
             clock=self.clock,
             budget=self._budget,
             gate=None if storage else self._gate,
-            poll=request.method == "GET",
             answer_within=settings.call_timeout,
             body_length=len(body) if body is not None else 0,
         )

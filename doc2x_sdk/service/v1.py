@@ -23,6 +23,7 @@ from doc2x_sdk.models import ExportOptions, ExportStatus, ParseOptions, ParseSta
 from doc2x_sdk.service.access import Access
 from doc2x_sdk.service.answers import Answer, data_of
 from doc2x_sdk.service.contract import Kind
+from doc2x_sdk.service.gate import Turn
 from doc2x_sdk.service.multipart import MultipartBody
 from doc2x_sdk.service.paid import answer_of_paid, uid_of_paid
 from doc2x_sdk.service.prepared import Body
@@ -286,7 +287,7 @@ class ServiceV1:
             form.seek(0)
             return self.transport.call(
                 "POST", self._prefix + path, what, resend=Resend.BEFORE_BODY, statuses=frozenset(), body=form,
-                headers={"Content-Type": form.content_type}, token=token,
+                headers={"Content-Type": form.content_type}, token=token, turn=Turn.BEGIN,
             )  # fmt: skip
 
         if self._access.renewable and self._let_in.passed():

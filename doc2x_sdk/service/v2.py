@@ -22,6 +22,7 @@ from doc2x_sdk.models import (
 )
 from doc2x_sdk.service.answers import Answer, data_of, error_from_answer
 from doc2x_sdk.service.contract import Kind
+from doc2x_sdk.service.gate import Turn
 from doc2x_sdk.service.paid import answer_of_paid, uid_of_paid
 from doc2x_sdk.service.prepared import Body
 from doc2x_sdk.service.readers import check_uid, export_status, pages_of, percent, text_or_empty, zip_of
@@ -95,7 +96,12 @@ class ServiceV2:
         model = options.model if options else None
         what = "Asking for an upload"
         answer = self.transport.call(
-            "POST", "/api/v2/parse/preupload", what, resend=Resend.ALWAYS, json={"model": model} if model else None
+            "POST",
+            "/api/v2/parse/preupload",
+            what,
+            resend=Resend.ALWAYS,
+            json={"model": model} if model else None,
+            turn=Turn.BEGIN,
         )
         data = data_of(answer, what)
         uid = check_uid(data.get("uid"), what, answer)
@@ -213,7 +219,13 @@ class ServiceV2:
         """Ask for the uid's one export slot; the answer does not say which format is in it."""
         what = "The result of the export"
         answer = self.transport.call(
-            "GET", "/api/v2/convert/parse/result", what, resend=Resend.ALWAYS, params={"uid": uid}, deadline=deadline
+            "GET",
+            "/api/v2/convert/parse/result",
+            what,
+            resend=Resend.ALWAYS,
+            params={"uid": uid},
+            deadline=deadline,
+            turn=Turn.END,
         )
         return export_status(answer, what, uid)
 
@@ -253,6 +265,7 @@ class ServiceV2:
                 statuses=REFUSED_NOT_STORED,
                 body=body,
                 headers={"Content-Type": "application/octet-stream"},
+                turn=Turn.BEGIN,
             ),
             what,
         )

@@ -2,19 +2,21 @@
 
 import json
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from doc2x_sdk import Doc2X
+from doc2x_sdk.flow import polling
 from doc2x_sdk.flow.pace import ParsePace
 from doc2x_sdk.ledger.rows import read_jobs
 from doc2x_sdk.local.server import LocalServer
@@ -82,6 +84,24 @@ def test_no_document_fails_or_is_sent_twice_because_of_a_limit(limit: str, count
     assert [str(each.error) for each in done if each.error] == []
     assert (len(done), stats.puts, stats.parses, stats.pages_parsed) == (count, count, count, pages)
     assert len(list((tmp_path / "out").glob("*.md"))) == count
+
+
+@pytest.mark.faults("AP-05")
+def test_what_the_service_was_too_full_for_is_looked_at_when_a_parse_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not when its pause ends: that would be in ten minutes."""
+    monkeypatch.setattr(polling, "HELD_UP_FIRST", 600.0)
+    monkeypatch.setattr(polling, "LONGEST_PAUSE", 600.0)
+    make(tmp_path / "papers", 6)
+    with serving(task_limit=1) as server:
+        with Doc2X(KEY, base_url=server.url, ledger=str(tmp_path / "ledger")) as client:
+            done = list(client.convert_many((tmp_path / "papers").iterdir(), to="md", out=tmp_path / "out"))
+        stats = server.stats()
+    assert [str(each.error) for each in done if each.error] == []
+    assert (len(done), stats.puts, stats.parses) == (6, 6, 6)
+    with closing(sqlite3.connect(tmp_path / "ledger")) as ledger:
+        assert ledger.execute("SELECT met FROM pace").fetchone()[0] > 0  # some were held up
 
 
 @pytest.mark.faults("FS-07")

@@ -19,7 +19,7 @@ PARSE, RESULTS, BATCH, OUTAGE = (
 GUARDS = [
     Guard(
         "AP-05",
-        "ledger/test_admission.py::test_a_refusal_leaves_what_was_seen_at_work_and_each_further_one_a_tenth_less",
+        "ledger/test_admission.py::test_a_refusal_leaves_what_was_seen_at_work_and_each_further_one_a_twentieth_less",
         ADMISSION,
         "kept = 1.0 if is_growing(limit, now) else SEEN_KEPT",
         "kept = 0.0",
@@ -30,6 +30,21 @@ GUARDS = [
         ADMISSION,
         "is_known = tasks + 1 <=",
         "is_known = False and tasks + 1 <=",
+    ),
+    Guard(
+        "AP-05",
+        "ledger/test_admission.py::test_only_a_slot_beyond_what_was_seen_at_work_is_a_probe",
+        ADMISSION,
+        " or row.id % PROBE_EVERY == 0",
+        "",
+    ),
+    Guard(
+        "AP-05",
+        "batch/test_limits.py::test_what_the_service_was_too_full_for_is_looked_at_when_a_parse_ends",
+        "flow/wait.py",
+        "                others.a_parse_ended()\n",
+        "                others.wait(0.0, clock)\n",
+        hangs=True,
     ),
     Guard(
         "FS-07",

@@ -137,7 +137,7 @@ def test_limits_grow_fast_at_first_and_slowly_once_one_was_met(ledger: Ledger, c
     assert before + 0.5 < rounds(1, 5) < before + 1.5
 
 
-def test_a_refusal_leaves_what_was_seen_at_work_and_each_further_one_a_tenth_less(
+def test_a_refusal_leaves_what_was_seen_at_work_and_each_further_one_a_twentieth_less(
     ledger: Ledger, held: ExitStack, clock: StillClock
 ) -> None:
     receipts = [begin(held, ledger, number) for number in range(10)]
@@ -151,10 +151,10 @@ def test_a_refusal_leaves_what_was_seen_at_work_and_each_further_one_a_tenth_les
         receipt.parsed(1)
     clock.advance(5.0)
     others = [begin(held, ledger, 20 + number) for number in range(2)]
-    for tenths, receipt in zip((0.9, 0.81), others, strict=True):
+    for left, receipt in zip((0.95, 0.95**2), others, strict=True):
         receipt.uploading(f"uid-{receipt.row.id}")
         receipt.limit_met("parse_task_limit_exceeded")
-        assert pace(ledger)[0] == pytest.approx(9.0 * tenths)
+        assert pace(ledger)[0] == pytest.approx(9.0 * left)
         clock.advance(5.0)
 
 
@@ -173,6 +173,12 @@ def test_only_a_slot_beyond_what_was_seen_at_work_is_a_probe(
         receipt.start_over("again")
     known = [begin(held, ledger, 10 + number) for number in range(3)]
     assert not any(receipt.probes for receipt in known)
+    for number in range(20, 40):
+        with ExitStack() as alone:
+            for receipt in known:
+                receipt.start_over("again")
+            known = [begin(alone, ledger, number)]
+            assert known[0].probes == (known[0].row.id % 8 == 0)  # one of eight all the same
 
 
 def test_nothing_grows_while_most_slots_are_empty(ledger: Ledger) -> None:

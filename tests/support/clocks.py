@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from doc2x_sdk.clock import Clock
 
-__all__ = ["SkippingClock", "StillClock"]
+__all__ = ["SharedClock", "SkippingClock", "StillClock"]
 
 
 class StillClock:
@@ -69,3 +69,57 @@ class SkippingClock(StillClock):
     def now(self) -> float:
         """Real seconds since 1970, and skipped ones."""
         return super().now() + time.monotonic() - self._begun
+
+
+class SharedClock:
+    """One time for many threads: it jumps to the next waking once all of them sleep. Chance gives its middle."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._time = 0.0
+        self._awake = 0
+        self._wakings: list[float] = []
+
+    def run(self, *works: Callable[[], None]) -> None:
+        """Let each work go in a thread of its own, until all have ended."""
+        self._awake = len(works)
+        threads = [threading.Thread(target=self._work, args=(work,)) for work in works]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(30)
+            assert not thread.is_alive()
+
+    def monotonic(self) -> float:
+        """Seconds since it was made."""
+        return self._time
+
+    def sleep(self, seconds: float) -> None:
+        """Sleep until that much time has passed for all."""
+        with self._changed:
+            waking = self._time + seconds
+            self._wakings.append(waking)
+            self._awake -= 1
+            self._jump()
+            assert self._changed.wait_for(lambda: self._time >= waking, 30)
+
+    @property
+    def clock(self) -> Clock:
+        """What the package is handed."""
+        return Clock(monotonic=self.monotonic, sleep=self.sleep, uniform=lambda low, high: (low + high) / 2)
+
+    def _work(self, work: Callable[[], None]) -> None:
+        try:
+            work()
+        finally:
+            with self._changed:
+                self._awake -= 1
+                self._jump()
+
+    def _jump(self) -> None:
+        """Go to the next waking, if nobody is awake."""
+        if self._awake == 0 and self._wakings:
+            self._time = max(self._time, min(self._wakings))
+            self._awake = sum(waking <= self._time for waking in self._wakings)
+            self._wakings = [waking for waking in self._wakings if waking > self._time]
+            self._changed.notify_all()
