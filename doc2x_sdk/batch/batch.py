@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import operator
 import os
-import queue
 import threading
 import time
 from collections.abc import Generator, Iterable
@@ -18,9 +17,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from doc2x_sdk.batch.done import Done
-from doc2x_sdk.batch.feed import LOOK, Checked, Feed
+from doc2x_sdk.batch.feed import Checked, Feed
 from doc2x_sdk.batch.names import Names
 from doc2x_sdk.batch.outage import Outage, Visit
+from doc2x_sdk.batch.workers import Workers
 from doc2x_sdk.clock import Deadline
 from doc2x_sdk.errors import (
     AuthError,
@@ -46,9 +46,7 @@ log = logging.getLogger("doc2x_sdk")
 
 WORKERS_FIRST = 14
 WORKERS_MOST = 64
-RESULTS_AHEAD = 64  # finished documents that wait for the caller before workers do
 PAUSE_WHEN_FULL = 5.0  # seconds before a document that the service stayed too full for is tried again
-LEAVE_WITHIN = 2.0  # seconds that a closed batch waits for its threads; what they do after that costs nothing
 STOPPING = (AuthError, QuotaExceeded, BudgetExceeded, DiskFull, LedgerError)
 """Errors that concern every document to come."""
 
@@ -83,7 +81,7 @@ class Batch:
         self._names = Names(wish, self._kit)
         self._expected = operator.length_hint(paths, WORKERS_MOST)
         self._feed = Feed(paths, self._names.reserve, self._check, clock)
-        self._done: queue.Queue[Done | None] = queue.Queue(RESULTS_AHEAD)
+        self._workers = Workers(self._work, self.stop, "doc2x")
         self._jobs = jobs
         self._fail_fast = fail_fast
         self._on_progress = on_progress
@@ -91,8 +89,6 @@ class Batch:
         self._local = threading.local()
         self._guard = threading.Lock()
         self._reason: Doc2XError | None = None
-        self._threads: list[threading.Thread] = []
-        self._working = 0
         self._running = 0
 
     @property
@@ -111,14 +107,7 @@ class Batch:
             pass
         try:
             self._hire()
-            while (self._working or not self._done.empty()) and not self.stop.is_set():
-                try:
-                    done = self._done.get(timeout=LOOK)
-                except queue.Empty:
-                    self._grow()
-                    continue
-                if done is not None:
-                    yield done
+            yield from self._workers.results(idle=self._grow)
             if self._reason is not None:
                 for name in self._feed.rest():
                     yield self._not_sent(name)
@@ -131,12 +120,7 @@ class Batch:
         """Stop: nothing more is uploaded, and what was paid stays in the ledger."""
         self.stop.set()
         self._feed.wake()
-        with self._guard:
-            leaving, self._threads = self._threads, []
-        end = time.monotonic() + LEAVE_WITHIN
-        for thread in leaving:
-            thread.join(max(0.0, end - time.monotonic()))
-        if leaving and self._kit.ledger is not None:
+        if self._workers.leave() and self._kit.ledger is not None:
             with suppress(LedgerError):
                 self._kit.ledger.flush()
 
@@ -174,27 +158,15 @@ class Batch:
         if self._kit.ledger is not None:
             with suppress(LedgerError):  # told by the next document
                 limit = max(limit, int(1.5 * self._kit.ledger.task_limit(self._kit.account)) + 4)
-        limit = min(limit, WORKERS_MOST, self._jobs or WORKERS_MOST, max(1, self._expected))
-        with self._guard:
-            while not self.stop.is_set() and len(self._threads) < limit:
-                self._working += 1
-                name = f"doc2x-{len(self._threads) + 1}"
-                self._threads.append(threading.Thread(target=self._work, name=name, daemon=True))
-                self._threads[-1].start()
+        self._workers.hire(min(limit, WORKERS_MOST, self._jobs or WORKERS_MOST, max(1, self._expected)))
 
     def _work(self) -> None:
         """Convert documents until there are none or the batch is stopped."""
-        try:
+        with suppress(Stopped):
             while (checked := self._feed.next(self._is_over)) is not None:
                 done = checked if isinstance(checked, Done) else self._counted(checked)
                 self._judge(done)
-                self._give(done)
-        except Stopped:
-            return
-        finally:
-            with self._guard:
-                self._working -= 1
-            self._give(None)
+                self._workers.give(done)
 
     def _is_over(self) -> bool:
         return self.stop.is_set() or self._reason is not None
@@ -287,15 +259,6 @@ class Batch:
         if not isinstance(reason, BudgetExceeded):  # whoever has his pages of the budget may spend them
             self._hold.set()
         self._feed.wake()
-
-    def _give(self, done: Done | None) -> None:
-        """Hand a result to the caller, who may have left."""
-        while not self.stop.is_set():
-            try:
-                self._done.put(done, timeout=LOOK)
-            except queue.Full:
-                continue
-            return
 
 
 def unexpected(error: Exception, name: str) -> Doc2XError:

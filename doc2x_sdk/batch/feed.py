@@ -10,15 +10,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from doc2x_sdk.batch.done import Done
+from doc2x_sdk.batch.workers import LOOK
 from doc2x_sdk.clock import Clock
 from doc2x_sdk.flow.source import Source, printable
 from doc2x_sdk.flow.wish import Wish
 
-__all__ = ["LOOK", "Checked", "Feed"]
+__all__ = ["Checked", "Feed"]
 
 WINDOW = 32  # documents checked ahead, among which the longest goes first
 FILLED_WITHIN = 0.5  # seconds that checked documents wait for the window to fill
-LOOK = 0.2  # seconds between two looks at whether the batch was stopped
 
 
 @dataclass(order=True, slots=True)

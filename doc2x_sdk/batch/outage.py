@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from doc2x_sdk.batch.workers import LOOK
 from doc2x_sdk.clock import Clock
 from doc2x_sdk.errors import NetworkError
 
@@ -16,7 +17,6 @@ log = logging.getLogger("doc2x_sdk")
 
 PAUSE_FIRST = 1.0
 PAUSE_MOST = 60.0  # also: one line a minute in the log
-LOOK = 0.2
 
 
 class Outage:

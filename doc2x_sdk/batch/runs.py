@@ -16,7 +16,7 @@ from doc2x_sdk.ledger.rows import ParseRow
 __all__ = ["BatchRun", "RescueRun"]
 
 
-class Workers(Protocol):
+class Work(Protocol):
     """The threads behind a run."""
 
     stop: threading.Event
@@ -34,9 +34,9 @@ class StoppableRun:
     What was paid and not fetched stays in the ledger: another run goes on with it.
     """
 
-    def __init__(self, workers: Workers) -> None:
-        self._workers = workers
-        self._results = workers.results()
+    def __init__(self, work: Work) -> None:
+        self._work = work
+        self._results = work.results()
 
     def __iter__(self) -> Self:
         return self
@@ -54,11 +54,11 @@ class StoppableRun:
 
     def stop(self) -> None:
         """Let no further document begin, from any thread or a signal handler; returns at once."""
-        self._workers.stop.set()
+        self._work.stop.set()
 
     def close(self) -> None:
         """Stop: nothing more is sent or fetched; takes a few seconds."""
-        self._workers.close()
+        self._work.close()
         self._results.close()
 
 

@@ -1,0 +1,93 @@
+"""Threads that work on documents, and the one caller who takes what becomes of each as it comes."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+
+from doc2x_sdk.batch.done import Done
+
+__all__ = ["LOOK", "Workers"]
+
+RESULTS_AHEAD = 64  # that wait for the caller before the threads do
+LEAVE_WITHIN = 2.0  # seconds for which threads that were stopped are waited for; what they do after that costs nothing
+LOOK = 0.2  # seconds between two looks at whether the work was stopped
+
+
+class Workers:
+    """Threads that all do the same work, started as they are needed.
+
+    Args:
+        work: what each thread does until it returns; it hands over each result by `give`.
+        stop: once it is set, no thread waits for the caller any more, and he for none.
+        name: of the threads, before their numbers.
+    """
+
+    def __init__(self, work: Callable[[], None], stop: threading.Event, name: str) -> None:
+        self._work = work
+        self._stop = stop
+        self._name = name
+        self._done: queue.Queue[Done | None] = queue.Queue(RESULTS_AHEAD)
+        self._late: deque[Done] = deque()
+        self._guard = threading.Lock()
+        self._threads: list[threading.Thread] = []
+        self._working = 0
+
+    def hire(self, up_to: int) -> None:
+        """Start threads until there have been so many, unless the work is stopped."""
+        with self._guard:
+            while not self._stop.is_set() and len(self._threads) < up_to:
+                self._working += 1
+                name = f"{self._name}-{len(self._threads) + 1}"
+                self._threads.append(threading.Thread(target=self._run, name=name, daemon=True))
+                self._threads[-1].start()
+
+    def give(self, done: Done | None) -> None:
+        """Hand a result to the caller; once the work is stopped, without waiting for him."""
+        while not self._stop.is_set():
+            with suppress(queue.Full):
+                self._done.put(done, timeout=LOOK)
+                return
+        if done is not None:
+            self._late.append(done)
+
+    def results(self, idle: Callable[[], None] = lambda: None) -> Iterator[Done]:
+        """Yield results until all threads have ended or the work is stopped; `idle` is called while none comes."""
+        while (self._working or not self._done.empty()) and not self._stop.is_set():
+            try:
+                done = self._done.get(timeout=LOOK)
+            except queue.Empty:
+                idle()
+                continue
+            if done is not None:
+                yield done
+
+    def left(self) -> Iterator[Done]:
+        """Yield what had come when the work was stopped and was not taken."""
+        with suppress(queue.Empty):
+            while True:
+                done = self._done.get_nowait()
+                if done is not None:
+                    yield done
+        yield from self._late
+
+    def leave(self) -> bool:
+        """Wait a little for the threads of stopped work to end; False when they were waited for before."""
+        with self._guard:
+            leaving, self._threads = self._threads, []
+        end = time.monotonic() + LEAVE_WITHIN
+        for thread in leaving:
+            thread.join(max(0.0, end - time.monotonic()))
+        return bool(leaving)
+
+    def _run(self) -> None:
+        try:
+            self._work()
+        finally:
+            with self._guard:
+                self._working -= 1
+            self.give(None)  # he may be waiting for the last
