@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -79,10 +78,13 @@ def load(
 def read_config_file(path: Path) -> dict[str, Any]:
     """Read the TOML file; a missing one is empty."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        import tomllib  # noqa: PLC0415 - many have no such file
+
+        return tomllib.loads(text)
     except FileNotFoundError:
         return {}
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError) as error:  # not to be read, not UTF-8, not TOML
         msg = f"The config file {path} can't be read: {error}"
         raise ConfigError(
             msg, advice="Mend or remove the file; `doc2x config` shows the names of the settings."

@@ -13,7 +13,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from doc2x_sdk import pandoc
 from doc2x_sdk.config import Settings
 from doc2x_sdk.errors import ConfigError, FileError
 from doc2x_sdk.flow.disk import writing
@@ -88,8 +87,10 @@ def check_formats(parts: Sequence[Part], natives: Sequence[str]) -> None:
     """Raise `ConfigError` where parts would have to be joined into a format and pandoc is not there to do it."""
     wanted = JOINED_BY_PANDOC.intersection(natives)
     if len(parts) > 1 and wanted:
+        from doc2x_sdk.pandoc import pandoc_path  # noqa: PLC0415 - only books in these formats need it
+
         try:
-            pandoc.pandoc_path()
+            pandoc_path()
         except ConfigError as error:
             raise ConfigError(
                 f"A document in {len(parts)} parts is joined into {' and '.join(sorted(wanted))} by pandoc",
@@ -164,6 +165,8 @@ class BookNatives:
         return replace(first, folder=folder, main=main)
 
     def _by_pandoc(self, to: str, options: ExportOptions, stage: Path, on_progress: Report | None) -> Bundle:
+        from doc2x_sdk.pandoc import html_to, markdown_to_html  # noqa: PLC0415 - only books in these formats need it
+
         source_stage = stage / f"{to}-source"
         source_stage.mkdir()
         bundle = self.fetch("md", replace(options, formula="normal"), source_stage, on_progress)
@@ -171,8 +174,8 @@ class BookNatives:
         shutil.copytree(bundle.folder, folder, ignore=shutil.ignore_patterns("*.md"))
         main = folder / f"{to}.{to}"
         images = {path.relative_to(bundle.folder).as_posix(): path for path in bundle.images}
-        html = pandoc.markdown_to_html(bundle.main.read_text(encoding="utf-8"))
-        pandoc.html_to("latex" if to == "tex" else to, html, main, images=images if to == "docx" else {})
+        html = markdown_to_html(bundle.main.read_text(encoding="utf-8"))
+        html_to("latex" if to == "tex" else to, html, main, images=images if to == "docx" else {})
         bundle = replace(bundle, format=to, folder=folder, main=main)
         bundle.warnings.append(f"{to} was made of the joined Markdown by pandoc, since the document has parts")
         return bundle
