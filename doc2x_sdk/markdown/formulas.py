@@ -25,8 +25,9 @@ def code_ranges(text: str) -> list[tuple[int, int]]:
 def to_dollars(text: str) -> str:
     r"""Turn `\( \)` into `$` and `\[ \]` into `$$`.
 
-    A formula that dollars can't hold, such as one with a dollar inside, keeps its brackets. Where a dollar of the text
-    would be taken for a delimiter afterwards, the text's dollars become `\$`.
+    A formula that dollars can't hold, such as one with a dollar inside, keeps its brackets. One that touches another
+    gets a blank between them, and one of several lines ends its line. Where a dollar of the text would be taken for a
+    delimiter afterwards, the text's dollars become `\$`.
     """
     return convert(text, "dollars")
 
@@ -57,14 +58,23 @@ def bodies(text: str, formulas: list[Span]) -> list[tuple[bool, str]]:
 
 def pieces(before: Scan, to: Literal["dollars", "brackets"], *, escape: bool) -> list[str]:
     r"""Return the text with its formulas rewritten, in pieces; with `escape`, the text's own dollars become `\$`."""
-    text, at, parts = before.text, 0, []
+    text, at, parts, touches = before.text, 0, [], False
     for span in before.spans:
         if span.start < at:
             continue
         plain = text[at : span.start]
         parts.append(DOLLAR.sub(r"\1\\$", plain) if escape else plain)
         whole = text[span.start : span.end]
-        parts.append(rewritten(whole, text[span.inner : span.outer], span, to) if span.kind == "formula" else whole)
+        piece = rewritten(whole, text[span.inner : span.outer], span, to) if span.kind == "formula" else whole
+        is_new = piece != whole and to == "dollars"
+        is_block = is_new and span.display and "\n" in piece
+        if is_new and touches and not plain:
+            parts.append("\n" if is_block else " ")  # dollars that touch would be other delimiters
+        parts.append(piece)
+        touches = piece.endswith("$")
+        if is_block and text[span.end : span.end + 1] not in ("", "\n", "\r"):
+            parts.append("\n")  # dollars that close a block end their line
+            touches = False
         at = span.end
     plain = text[at:]
     return [*parts, DOLLAR.sub(r"\1\\$", plain) if escape else plain]

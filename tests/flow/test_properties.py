@@ -242,7 +242,20 @@ def test_dollars_leave_code_alone_and_are_not_doubled(words: list[str], code: li
     assert to_dollars(done) == done
     for each in code:
         assert done.count(each.strip()) >= code.count(each)
-    assert "\\( a_1 \\)" not in done.replace("`", "") or "\\( a_1 \\)" not in "".join(words)
+    assert "\\( a_1 \\)" not in "".join(words) or "\\( a_1 \\)" not in done or done == text  # all or, in a muddle, none
+
+
+@pytest.mark.parametrize(
+    ("brackets", "dollars"),
+    [
+        ("\\( x \\)\\( y \\)", "$x$ $y$"),
+        ("\\( x \\)\\[ y \\]", "$x$ $$ y $$"),
+        ("\\[\nx\n\\]\\( y \\)\n\\[\nz\n\\]", "$$\nx\n$$\n$y$\n$$\nz\n$$"),
+        ("\\( x \\)\\[\ny\n\\], then", "$x$\n$$\ny\n$$\n, then"),
+    ],
+)
+def test_formulas_that_touch_are_told_apart_by_their_dollars(brackets: str, dollars: str) -> None:
+    assert to_dollars(brackets) == dollars
 
 
 # inputs
