@@ -45,7 +45,7 @@ __all__ = ["Batch"]
 log = logging.getLogger("doc2x_sdk")
 
 WORKERS_FIRST = 14
-WORKERS_MOST = 64
+WORKERS_MOST = 100
 PAUSE_WHEN_FULL = 5.0  # seconds before a document that the service stayed too full for is tried again
 STOPPING = (AuthError, QuotaExceeded, BudgetExceeded, DiskFull, LedgerError)
 """Errors that concern every document to come."""
@@ -157,7 +157,7 @@ class Batch:
         limit = WORKERS_FIRST
         if self._kit.ledger is not None:
             with suppress(LedgerError):  # told by the next document
-                limit = max(limit, int(1.5 * self._kit.ledger.task_limit(self._kit.account)) + 4)
+                limit = max(limit, int(2.5 * self._kit.ledger.task_limit(self._kit.account)) + 4)
         self._workers.hire(min(limit, WORKERS_MOST, self._jobs or WORKERS_MOST, max(1, self._expected)))
 
     def _work(self) -> None:

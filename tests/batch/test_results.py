@@ -200,10 +200,12 @@ def test_no_more_documents_are_in_work_than_jobs(
     assert max(seen) == jobs
 
 
-def test_the_longest_of_a_window_goes_first(service: ScriptedService, tmp_path: Path, out: Path) -> None:
+def test_the_longest_of_a_window_goes_first_and_each_fifth_is_the_shortest(
+    service: ScriptedService, tmp_path: Path, out: Path
+) -> None:
     begun = []
     paths = []
-    for number, pages in enumerate((1, 3, 2, 5, 4)):
+    for number, pages in enumerate((1, 3, 2, 5, 4, 6, 8, 7, 9)):
         paths.append(tmp_path / f"{pages}.pdf")
         paths[-1].write_bytes(make_pdf(pages, mark=str(number)))
 
@@ -213,7 +215,7 @@ def test_the_longest_of_a_window_goes_first(service: ScriptedService, tmp_path: 
 
     with service.client() as client:
         list(client.convert_many(paths, to="md", out=out, jobs=1, on_progress=note))
-    assert begun == ["5", "4", "3", "2", "1"]
+    assert begun == ["9", "8", "7", "6", "1", "5", "4", "3", "2"]
 
 
 # receipts of single documents
