@@ -6,6 +6,7 @@ import unicodedata
 import zipfile
 from pathlib import Path, PureWindowsPath
 
+import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
