@@ -162,7 +162,7 @@ WAITS = [
         "flow/wait.py",
         "    raise WaitTimeout(f",
         "    raise RuntimeError(f",
-        more=((' %", uid=uid)\n\n\ndef note', ' %")\n\n\ndef note'),),
+        more=((' %", uid=uid)\n\n\ndef untold', ' %")\n\n\ndef untold'),),
     ),
     Guard(
         "PO-02",
