@@ -39,8 +39,9 @@ def measure(
     """Run workloads, one client after another on each seed."""
     results = Results(fsync_seconds(folder), server_capacity(folder))
     for workload in workloads:
-        for seed in range(first_seed, first_seed + (seeds or workload.seeds)):
-            for contestant in workload.contestants if peers else (OURS,):
+        for number in range(seeds or workload.seeds):
+            seed = first_seed + number
+            for contestant in workload.contestants(number) if peers else (OURS,):
                 done = run(workload, contestant, seed, folder)
                 results.runs.append(done)
                 print(

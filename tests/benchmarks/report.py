@@ -49,12 +49,14 @@ def medians(runs: list[Run]) -> dict[str, Any]:
 
 
 def rows_of(results: Results) -> list[dict[str, Any]]:
-    """The rows, each with its wall and CPU a document in multiples of our own."""
-    rows = [medians(runs) for runs in results.groups().values()]
-    ours = {row["workload"]: row for row in rows if row["client"] == OURS.name}
-    for row in rows:
-        own = ours.get(row["workload"])
-        if own is not None and row is not own:
+    """The rows, each with its wall and CPU a document in multiples of our own on the same seeds."""
+    groups = results.groups()
+    rows = [medians(runs) for runs in groups.values()]
+    for row, runs in zip(rows, groups.values(), strict=True):
+        seeds = {run.seed for run in runs}
+        same_seeds = [run for run in groups.get((row["workload"], OURS.name), []) if run.seed in seeds]
+        if same_seeds and row["client"] != OURS.name:
+            own = medians(same_seeds)
             same = row["documents"] * own["runs"] == own["documents"] * row["runs"]
             row["times_wall"] = row["wall"] / own["wall"] if same else None
             row["times_cpu"] = row["cpu_document"] / own["cpu_document"] if row["cpu"] and own["cpu"] else None

@@ -44,6 +44,7 @@ class Workload:
         formats: what each becomes.
         profile: the service.
         seeds: how many runs; the table shows their medians.
+        peer_seeds: how many of them the other clients run as well, where they take long; None is all.
         peers: the other clients. Settings that only matter to batches are left out for single documents.
         peer_papers: documents that a peer gets, where all would take too long; compare figures per document.
         patience: seconds after which a client is stopped and its documents count as failed.
@@ -55,14 +56,14 @@ class Workload:
     formats: tuple[str, ...] = ("md",)
     profile: Profile = field(default_factory=Profile)
     seeds: int = 1
+    peer_seeds: int | None = None
     peers: tuple[Contestant, ...] = (DEFAULT,)
     peer_papers: int | None = None
     patience: float = 400.0
 
-    @property
-    def contestants(self) -> tuple[Contestant, ...]:
-        """Our client first."""
-        return (OURS, *self.peers)
+    def contestants(self, run: int) -> tuple[Contestant, ...]:
+        """Return who takes part in a run, counted from 0: our client first."""
+        return (OURS, *self.peers) if self.peer_seeds is None or run < self.peer_seeds else (OURS,)
 
 
 def alone(pages: int, size: int | None = None) -> Callable[[int], list[Paper]]:
@@ -87,9 +88,20 @@ LARGE = alone(20, 300 * MEGABYTE)
 WORKLOADS = (
     Workload("one", "1 page", alone(1), seeds=16),
     Workload("twenty", "20 pages", alone(20), seeds=5),
-    Workload("mixed", "100 mixed, md", MIXED, profile=ACCOUNT, peers=ALL_PEERS),
-    Workload("mixed-unpaced", "100 mixed, md, no request limit", MIXED, profile=UNPACED, peers=(BOTH,)),
-    Workload("mixed-three", "100 mixed, md + docx + tex", MIXED, ("md", "docx", "tex"), ACCOUNT, peers=ALL_PEERS),
+    Workload("mixed", "100 mixed, md", MIXED, profile=ACCOUNT, seeds=7, peer_seeds=1, peers=ALL_PEERS),
+    Workload(
+        "mixed-unpaced", "100 mixed, md, no request limit", MIXED, profile=UNPACED, seeds=5, peer_seeds=1, peers=(BOTH,)
+    ),
+    Workload(
+        "mixed-three",
+        "100 mixed, md + docx + tex",
+        MIXED,
+        ("md", "docx", "tex"),
+        ACCOUNT,
+        seeds=3,
+        peer_seeds=1,
+        peers=ALL_PEERS,
+    ),
     Workload("large", "300 MB at 400 Mbit/s", LARGE, profile=Profile(mbit_connection=400), seeds=3),
     Workload("large-slow", "300 MB at 11.5 Mbit/s", LARGE, profile=Profile(mbit_connection=11.5), patience=300),
     Workload(
@@ -100,8 +112,12 @@ WORKLOADS = (
     Workload("limit-rate", "40, at most 5 requests/s", LIMITED, profile=Profile(rate_limit=5), peers=ALL_PEERS),
     Workload("one-fast", "1 page, 0.05 s a page", alone(1), profile=Profile(page_seconds=0.05), seeds=8, peers=()),
     Workload("one-slow", "1 page, 0.6 s a page", alone(1), profile=Profile(page_seconds=0.6), seeds=8, peers=()),
-    Workload("mixed-fast", "100 mixed, 0.05 s a page", MIXED, profile=replace(ACCOUNT, page_seconds=0.05), peers=()),
-    Workload("mixed-slow", "100 mixed, 0.6 s a page", MIXED, profile=replace(ACCOUNT, page_seconds=0.6), peers=()),
+    Workload(
+        "mixed-fast", "100 mixed, 0.05 s a page", MIXED, profile=replace(ACCOUNT, page_seconds=0.05), seeds=3, peers=()
+    ),
+    Workload(
+        "mixed-slow", "100 mixed, 0.6 s a page", MIXED, profile=replace(ACCOUNT, page_seconds=0.6), seeds=3, peers=()
+    ),
 )
 
 
