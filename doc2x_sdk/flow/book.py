@@ -65,7 +65,7 @@ def chosen_pages(pages: str, source: Source) -> tuple[int, ...]:
         last = int(match[2]) if match[2] else source.pages if "-" in item else first
         if not 1 <= first <= last <= source.pages:
             raise ConfigError(
-                f"{source.name} has no pages {item.strip()}",
+                f"There are no pages {item.strip()}",
                 advice=f"It has {source.pages} pages, counted from 1.",
             )
         chosen.update(range(first - 1, last))

@@ -22,12 +22,17 @@ def failure_from(error: Exception, call: Call, what: str, request: requests.Prep
     """Say what broke, by its kind: the libraries' own words quote URLs, which may be signed."""
     host = parse_url(request.url or "").host or "the host"
     kind = DeadlineExceeded if call.late() else NetworkError
-    told, advice = f"{reason_of(error)} ({host}, {call.attempts} attempts)", kind.advice_by_default
+    told, advice = f"{reason_of(error)} ({host}, {times_sent(call.attempts)})", kind.advice_by_default
     if kind is DeadlineExceeded:
         told = f"no complete answer within the time limit: {told}"
     if any(isinstance(each, ssl.SSLCertVerificationError) for each in causes(error)):
         advice = "Behind a proxy that replaces certificates, name its CA file in REQUESTS_CA_BUNDLE."
     return kind(f"{what}: {told}", sent=call.how_much_sent(), advice=advice)
+
+
+def times_sent(attempts: int) -> str:
+    """Say how often a request has left."""
+    return "nothing was sent" if not attempts else "1 attempt" if attempts == 1 else f"{attempts} attempts"
 
 
 def reason_of(error: BaseException) -> str:
