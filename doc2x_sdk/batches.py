@@ -12,7 +12,7 @@ from weakref import WeakSet
 
 from doc2x_sdk import config
 from doc2x_sdk.batch import Batch, BatchRun, Quote, Rescue, RescueRun
-from doc2x_sdk.errors import LedgerError
+from doc2x_sdk.errors import ConfigError, LedgerError
 from doc2x_sdk.flow.budget import Budget
 from doc2x_sdk.flow.wish import Wish
 from doc2x_sdk.ledger.rows import ParseRow, read_jobs
@@ -80,7 +80,7 @@ class Batches(Steps):
 
         Raises:
             LedgerError: there is no ledger that can be written; a batch does not run without.
-            ConfigError: an unknown format or option.
+            ConfigError: an unknown format or option, or one path in place of many.
         """
         if self._kit.ledger is None:
             raise self._ledger_fault or LedgerError("A batch needs a ledger")
@@ -96,7 +96,9 @@ class Batches(Steps):
             retry_failed,
         )
         kit = replace(self._kit, budget=Budget(max_pages))
-        batch = Batch(sources, self._checked(wish), kit, jobs=jobs, fail_fast=fail_fast, on_progress=on_progress)
+        batch = Batch(
+            several(sources), self._checked(wish), kit, jobs=jobs, fail_fast=fail_fast, on_progress=on_progress
+        )
         run = BatchRun(batch)
         self._runs.add(run)
         return run
@@ -142,7 +144,7 @@ class Batches(Steps):
         if self._kit.ledger is not None:
             with suppress(LedgerError):  # a quote only reads
                 self._kit.ledger.flush()  # what this client has just paid is not quoted again
-        return Quote(sources, self._checked(wish), self._kit)
+        return Quote(several(sources), self._checked(wish), self._kit)
 
     def jobs(
         self,
@@ -197,3 +199,13 @@ class Batches(Steps):
         run = RescueRun(rescue, jobs=jobs)
         self._runs.add(run)
         return run
+
+
+def several(sources: Iterable[str | os.PathLike[str]]) -> Iterable[str | os.PathLike[str]]:
+    """Return the inputs; raise `ConfigError` for a single path, whose letters would be taken for paths."""
+    if isinstance(sources, str | bytes | os.PathLike):
+        raise ConfigError(
+            f"These are not several paths but one: {os.fspath(sources)!r}",
+            advice="Give a list, or a generator such as Path('papers').glob('*.pdf'); `convert` takes a single one.",
+        )
+    return sources

@@ -5,6 +5,7 @@ import json
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -295,3 +296,13 @@ def test_errors_of_a_batch_name_their_document(service: ScriptedService, papers:
         assert service.paid == 1
         (third,) = client.convert_many(papers(1), to="md", out=out, retry_failed=True)
     assert (third.error, service.paid) == (None, 2)
+
+
+@pytest.mark.parametrize("one", ["papers/*.pdf", Path("papers")], ids=["text", "path"])
+def test_one_path_in_place_of_many_is_refused(service: ScriptedService, out: Path, one: Any) -> None:
+    with service.client() as client:
+        with pytest.raises(ConfigError, match="not several paths but one: 'papers"):
+            client.convert_many(one, to="md", out=out)
+        with pytest.raises(ConfigError, match="glob"):
+            client.quote(one)
+    assert not service.server.requests
