@@ -18,14 +18,16 @@ from typing import Any
 from doc2x_sdk.errors import ExporterError
 from doc2x_sdk.flow.disk import writing
 from doc2x_sdk.flow.isolate import ReturnedType, run_in_child
+from doc2x_sdk.formats.clean import CLEAN, leaves_alone
 from doc2x_sdk.formats.guard import PluginRaised
 from doc2x_sdk.formats.guard import call_plugin as call
+from doc2x_sdk.formats.plan import Plan
 from doc2x_sdk.formats.plugins import PluginRow
 from doc2x_sdk.formats.registry import Formats, Offer
 from doc2x_sdk.hookspecs import Context
 from doc2x_sdk.models import Bundle, Document, Page
 
-__all__ = ["Exporters", "announce", "post_process"]
+__all__ = ["Exporters", "announce", "is_processed", "post_process"]
 
 log = logging.getLogger("doc2x_sdk")
 
@@ -50,6 +52,12 @@ def post_process(bundle: Bundle, formats: Formats, context: Context) -> None:
         if link is not None or not is_own_file(bundle.main, bundle.folder):
             what = f"put a link, {link[:60]!r}, into the bundle" if link is not None else "removed the main file"
             raise failure(f"The post-processor for {bundle.format} {what}", row)
+
+
+def is_processed(formats: Formats, plan: Plan) -> bool:
+    """Tell whether a post-processor may look at a native bundle: a plugin's, or this package's own by its options."""
+    calls = formats.plugins.calls("doc2x_process_bundle")
+    return not (leaves_alone(plan.options.get(CLEAN, {})) and all(row.is_own for row, _ in calls))
 
 
 def first_link(folder: Path) -> str | None:

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from doc2x_sdk.clock import Clock
 from doc2x_sdk.config import Settings
@@ -16,7 +16,8 @@ from doc2x_sdk.errors import ArchiveError, DownloadError
 from doc2x_sdk.flow.disk import writing
 from doc2x_sdk.flow.download import LINK_REFUSED, download
 from doc2x_sdk.flow.export import ask_again, export
-from doc2x_sdk.flow.unpack import check_whole, main_file, opened, unpack
+from doc2x_sdk.flow.loose import Loose
+from doc2x_sdk.flow.unpack import check_whole, main_file, opened, read_small, unpack
 from doc2x_sdk.models import NATIVE_FORMATS, Bundle, ExportLink, ExportOptions, ParseStatus, SignedURL
 from doc2x_sdk.service.contract import Service
 
@@ -30,6 +31,7 @@ SUFFIX = {"md": ".md", "md_dollar": ".md", "tex": ".tex", "docx": ".docx"}
 WORD_MAIN = "word/document.xml"
 
 Report = Callable[[int, int | None], None]
+Unpacked = TypeVar("Unpacked", Bundle, Bundle | Loose)
 Keep = Callable[[str, ExportOptions, str, Path | bytes], None]
 
 
@@ -105,26 +107,52 @@ class Fetcher:
 
         Raises what `export`, `download` and `unpack` raise, and `ArchiveError` for an archive of something else.
         """
-        folder = stage / to
+        return self._fetched(to, options, stage, on_progress, self._in_folder)
+
+    def fetch_loose(
+        self, to: str, options: ExportOptions, stage: Path, on_progress: Report | None = None
+    ) -> Bundle | Loose:
+        """Return the format in memory where it is small, else as `fetch` does."""
+        return self._fetched(to, options, stage, on_progress, self._in_memory)
+
+    def _fetched(
+        self,
+        to: str,
+        options: ExportOptions,
+        stage: Path,
+        on_progress: Report | None,
+        unpacked: Callable[[Path | bytes, str, Path], Unpacked],
+    ) -> Unpacked:
         archive = stage / f"{to}.download"
         with self._slots.of(self._status.uid):
             for left in range(TRIES - 1, -1, -1):
                 link = self._link(to, options)
                 packed = self._download(link, archive, on_progress)
-                folder.mkdir()
-                main = open_archive(packed, folder, to, self._status.uid)
+                found = unpacked(packed, to, stage)
+                main = found.main
                 if self._service.shares_slot:
                     self._stale = link.url
                 if not self._service.shares_slot or main.stem not in NATIVE_FORMATS or main.stem == to:
                     if self._keep is not None:
                         self._keep(to, options, self.uid, main if to == "docx" else packed)
-                    return self.bundle(to, folder, main)
+                    return found
                 log.debug("uid %s: the slot still held the export before; asking again", self._status.uid)
-                shutil.rmtree(folder)
+                shutil.rmtree(stage / to, ignore_errors=True)
                 archive.unlink(missing_ok=True)
                 if left:
                     self._clock.sleep(self._first_look)
         raise ArchiveError(f"The service keeps giving another export than {to}", uid=self._status.uid)
+
+    def _in_folder(self, packed: Path | bytes, to: str, stage: Path) -> Bundle:
+        folder = stage / to
+        folder.mkdir()
+        return self.bundle(to, folder, open_archive(packed, folder, to, self.uid))
+
+    def _in_memory(self, packed: Path | bytes, to: str, stage: Path) -> Bundle | Loose:
+        files = read_small(packed, uid=self.uid) if to != "docx" and isinstance(packed, bytes) else None
+        if files is None:
+            return self._in_folder(packed, to, stage)
+        return Loose(main_file(list(files), SUFFIX[to], uid=self.uid), files)
 
     def bundle(self, to: str, folder: Path, main: Path) -> Bundle:
         """Describe an unpacked format."""

@@ -25,6 +25,7 @@ from doc2x_sdk.flow.book import JOINED_BY_PANDOC
 from doc2x_sdk.flow.disk import writing
 from doc2x_sdk.flow.fetch import Fetcher, Report, open_archive
 from doc2x_sdk.flow.kit import Kit
+from doc2x_sdk.flow.loose import Loose
 from doc2x_sdk.flow.receipts import canonical
 from doc2x_sdk.formats.plan import PARSE
 from doc2x_sdk.ledger.archive import Archive
@@ -183,13 +184,22 @@ class KeptNatives:
 
     def fetch(self, to: str, options: ExportOptions, stage: Path, on_progress: Report | None = None) -> Bundle:
         """Return the format's bundle, as `Fetcher.fetch` does."""
+        return self._taken(to, options, stage) or self._live.fetch(to, options, stage, on_progress)
+
+    def fetch_loose(
+        self, to: str, options: ExportOptions, stage: Path, on_progress: Report | None = None
+    ) -> Bundle | Loose:
+        """Return the format, as `Fetcher.fetch_loose` does where it is not in the archive."""
+        return self._taken(to, options, stage) or self._live.fetch_loose(to, options, stage, on_progress)
+
+    def _taken(self, to: str, options: ExportOptions, stage: Path) -> Bundle | None:
         archive, folder = stage / f"{to}.download", stage / to
         taken = self._files.get((to, options))
         if taken is not None:
             with writing(archive, "Staging"):
                 shutil.copyfile(taken, archive)
         elif self._anew or not self._kept.copy((to, options), self._live.uid, archive):
-            return self._live.fetch(to, options, stage, on_progress)
+            return None
         with writing(folder, "Staging"):
             folder.mkdir()
         return self._live.bundle(to, folder, open_archive(archive, folder, to, self._live.uid))

@@ -9,9 +9,11 @@ from pathlib import Path
 from doc2x_sdk.errors import Doc2XError, ExporterError, FileError, WaitTimeout
 from doc2x_sdk.flow.book import BookNatives, Part, check_formats, cut, joined, parts_of
 from doc2x_sdk.flow.callbacks import Reporter, own_errors
-from doc2x_sdk.flow.derive import Exporters, announce, post_process
+from doc2x_sdk.flow.derive import Exporters, announce, is_processed, post_process
 from doc2x_sdk.flow.fetch import Natives
+from doc2x_sdk.flow.kept import KeptNatives
 from doc2x_sdk.flow.kit import Kit
+from doc2x_sdk.flow.loose import Loose
 from doc2x_sdk.flow.naming import settled
 from doc2x_sdk.flow.parse import ask_for
 from doc2x_sdk.flow.parsed import parse
@@ -215,8 +217,12 @@ class Conversion:
         bundles: dict[str, Bundle] = {}
         if any(offer.needs == PARSE for offer in offers):
             bundles[PARSE] = parse_bundle(status, self.source, self.stage)
+        alone = not offers and not is_processed(self.kit.formats, plan)
         for to in needed:
-            bundle = self.native(to, natives)
+            bundle = self.native(to, natives, alone=alone and to in todo)
+            if isinstance(bundle, Loose):
+                self.note(to, placed=publisher.publish_loose(bundle, plan.suffix_of(to), self.stage))
+                continue
             try:
                 post_process(bundle, self.kit.formats, Context(plan.wanted, plan.options))
             except ExporterError as error:
@@ -263,14 +269,13 @@ class Conversion:
         if name in self.results.files:
             self.results.failed(name, error.message)
 
-    def native(self, to: str, natives: Natives) -> Bundle:
-        """Return a native format's bundle."""
+    def native(self, to: str, natives: Natives, *, alone: bool) -> Bundle | Loose:
+        """Return a native format's bundle; it may be in memory where the publisher `alone` reads it."""
         if not self.parses.archived:
             self.report("export", 0, 1, to)
         self.results.exporting(to)
-        return natives.fetch(
-            to, self.wish.export, self.stage, lambda done, total: self.report("download", done, total, to)
-        )
+        fetch = natives.fetch_loose if alone and isinstance(natives, KeptNatives) else natives.fetch
+        return fetch(to, self.wish.export, self.stage, lambda done, total: self.report("download", done, total, to))
 
     def note(self, name: str, *, placed: bool) -> None:
         """Record a format as published, or as taken by somebody else meanwhile."""

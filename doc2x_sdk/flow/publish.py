@@ -6,9 +6,8 @@ import hashlib
 import os
 import re
 import unicodedata
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 from itertools import groupby
@@ -17,17 +16,18 @@ from pathlib import Path
 from doc2x_sdk.clock import Clock
 from doc2x_sdk.errors import ConfigError, ExporterError, OutputError
 from doc2x_sdk.flow.disk import is_sole, place, sync_folder, taken, write_synced, writing
+from doc2x_sdk.flow.images import Picture, below_images, digest_of
 from doc2x_sdk.flow.inside import Inside, identity_of, inside
 from doc2x_sdk.flow.links import missing_in, rewrite, rewrite_paths
+from doc2x_sdk.flow.loose import Loose
 from doc2x_sdk.flow.source import Source
 from doc2x_sdk.flow.staging import staging
 from doc2x_sdk.flow.unpack import RESERVED
 from doc2x_sdk.models import Bundle
 
-__all__ = ["Publisher", "digest_of", "publish_file", "result_name"]
+__all__ = ["Publisher", "publish_file", "result_name"]
 
 NAME_BYTES = 120  # of a result's name, so that `_images/<picture>` still fits a path
-IMAGES = "images"
 LATEX_SIGNS = re.compile(r"[%#&$^~{}]")
 """Signs that no path in \\includegraphics may have; the picture folder's name does without them."""
 
@@ -92,19 +92,6 @@ def publish_file(final: Path, *, overwrite: bool) -> Iterator[Path]:
             sync_folder(final.parent)
 
 
-@dataclass(frozen=True, slots=True)
-class Picture:
-    """A picture of a bundle, and where a copy of it would be."""
-
-    path: Path
-    copy: Path
-    move: bool
-
-    def staged(self) -> Path:
-        """Return the file that is to get the picture's final name."""
-        return taken(self.path, self.copy, move=self.move)
-
-
 class Publisher:
     """Publishes the formats of one document under one name into one folder.
 
@@ -157,11 +144,17 @@ class Publisher:
                 return False
             links = self._place_images(bundle, stage, last=last)
             text = bundle.main.read_text(encoding="utf-8", errors="surrogateescape")
-            self._warn(text, links, target)
-            text = rewrite(text, links, escape=bundle.main.suffix != ".tex")
-            return self._publish_text(
-                text, bundle.main if last and is_sole(bundle.main) else stage / target.name, target
-            )
+            staged = bundle.main if last and is_sole(bundle.main) else stage / target.name
+            return self._publish_linked(text, links, staged, target)
+
+    def publish_loose(self, loose: Loose, suffix: str, stage: Path) -> bool:
+        """Publish a native format that is in memory; otherwise as `publish`."""
+        target = self.target(suffix)
+        with writing(target, "Publishing"):
+            if self.is_taken(suffix):
+                return False
+            links = self._place(list(loose.images), stage)
+            return self._publish_linked(loose.text, links, stage / target.name, target)
 
     def publish_derived(
         self,
@@ -210,6 +203,10 @@ class Publisher:
             found[final] = extra
         return found
 
+    def _publish_linked(self, text: str, links: Mapping[str, str], staged: Path, target: Path) -> bool:
+        self._warn(text, links, target)
+        return self._publish_text(rewrite(text, links, escape=target.suffix != ".tex"), staged, target)
+
     def _publish_text(self, text: str, staged: Path, target: Path) -> bool:
         digest = write_synced(staged, text.encode("utf-8", "surrogateescape"))
         return self._finish(staged, target, digest, is_synced=True)
@@ -245,18 +242,23 @@ class Publisher:
         A picture that a post-processor gave another link to, in `bundle.links`, is not published.
         """
         links: dict[str, str] = {}
-        places: list[tuple[Path, Path]] = []
+        images: list[tuple[Path, Path | bytes]] = []
         for image in bundle.images:
             inside = image.relative_to(bundle.folder)
             if inside.as_posix() in bundle.links:
                 links[inside.as_posix()] = str(bundle.links[inside.as_posix()])
             else:
-                named = inside.parts[0] == IMAGES and len(inside.parts) > 1
-                places.append((inside, Path(*inside.parts[1:]) if named else inside))
+                images.append((inside, image))
+        return links | self._place(images, stage, move=last)
+
+    def _place(self, images: Sequence[tuple[Path, Path | bytes]], stage: Path, *, move: bool = False) -> dict[str, str]:
+        """Publish pictures, given with their paths in the archive, and return link there -> link beside the result."""
+        links: dict[str, str] = {}
+        places = [(inside, below_images(inside), content) for inside, content in images]
         for above, group in groupby(places, key=lambda place: place[1].parent):
             with nullcontext() if self.overwrite else self._inside(self._images / above) as folder:
-                for inside, name in group:
-                    picture = Picture(bundle.folder / inside, stage / f"image-{len(self._placed)}", move=last)
+                for inside, name, content in group:
+                    picture = Picture(content, stage / f"image-{len(self._placed)}", move)
                     placed = self._place_image(picture, name, folder)
                     links[inside.as_posix()] = f"{self._images.name}/{placed.as_posix()}"
         return links
@@ -267,7 +269,7 @@ class Publisher:
         Without a folder it waits: where results are replaced, an older one keeps its pictures until all of the new one
         is on the disk.
         """
-        digest = digest_of(picture.path)
+        digest = picture.digest()
         for candidate in (name, name.with_name(f"{name.stem}-{digest[:8]}{name.suffix}")):
             ours = self._placed.get(candidate.as_posix())
             if ours == digest:
@@ -291,9 +293,3 @@ class Publisher:
         if missing:
             shown = ", ".join(missing[:5]) + (" ..." if len(missing) > 5 else "")
             self.warnings.append(f"{target.name} names {len(missing)} pictures that the export lacks: {shown}")
-
-
-def digest_of(path: Path) -> str:
-    """Return a file's sha256 in hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

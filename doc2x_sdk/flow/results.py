@@ -6,8 +6,9 @@ from dataclasses import asdict
 from pathlib import Path
 
 from doc2x_sdk.errors import InputChanged
+from doc2x_sdk.flow.images import digest_of
 from doc2x_sdk.flow.kit import Kit
-from doc2x_sdk.flow.publish import Publisher, digest_of
+from doc2x_sdk.flow.publish import Publisher
 from doc2x_sdk.flow.receipts import AnyReceipt, NoReceipt, canonical, path_text, where_of
 from doc2x_sdk.flow.source import Source
 from doc2x_sdk.flow.wish import Wish

@@ -23,8 +23,9 @@ from doc2x_sdk.errors import ArchiveError, Doc2XError, TruncatedDownload, Unsafe
 from doc2x_sdk.flow.disk import writing
 from doc2x_sdk.service.answers import one_line
 
-__all__ = ["RESERVED", "check_archive", "check_whole", "fault_in", "main_file", "opened", "unpack"]
+__all__ = ["RESERVED", "check_archive", "check_whole", "fault_in", "main_file", "opened", "read_small", "unpack"]
 
+IN_MEMORY = 4 * 1024 * 1024
 MEMBERS = 10_000
 TOTAL_BYTES = 2 * 1024**3
 RATIO = 200
@@ -100,10 +101,7 @@ def unpack(archive: Path | bytes, folder: Path, *, uid: str | None = None) -> li
     """
     with opened(archive, uid) as zipped:
         packed = len(archive) if isinstance(archive, bytes) else archive.stat().st_size
-        check_members(zipped.infolist(), packed, uid)
-        members = [info for info in zipped.infolist() if not info.is_dir()]
-        if not members:
-            raise ArchiveError("The archive is empty", uid=uid)
+        members = files_of(zipped, packed, uid)
         made = {folder}
         for info in members:
             target = folder / info.filename
@@ -113,6 +111,27 @@ def unpack(archive: Path | bytes, folder: Path, *, uid: str | None = None) -> li
                     made.add(target.parent)
                 inflate(zipped, info, target, uid)
     return [Path(info.filename) for info in members]
+
+
+def read_small(archive: bytes, *, uid: str | None = None) -> dict[Path, bytes] | None:
+    """Return the files of a zip by their paths in it, all of them whole; None where they are over 4 MB.
+
+    Raises as `unpack`.
+    """
+    with opened(archive, uid) as zipped:
+        members = files_of(zipped, len(archive), uid)
+        if sum(info.file_size for info in members) > IN_MEMORY:
+            return None
+        return {Path(info.filename): b"".join(blocks_of(zipped, info, uid)) for info in members}
+
+
+def files_of(zipped: zipfile.ZipFile, packed: int, uid: str | None) -> list[zipfile.ZipInfo]:
+    """Return the members that are files, once all are checked. Raises `ArchiveError` where there are none."""
+    check_members(zipped.infolist(), packed, uid)
+    members = [info for info in zipped.infolist() if not info.is_dir()]
+    if not members:
+        raise ArchiveError("The archive is empty", uid=uid)
+    return members
 
 
 @contextmanager

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from doc2x_sdk.errors import ArchiveError
 from doc2x_sdk.hookspecs import Context, Option, hookimpl
 from doc2x_sdk.models import Bundle
 
-__all__ = ["CLEAN", "CLEAN_OPTIONS", "doc2x_process_bundle"]
+__all__ = ["CLEAN", "CLEAN_OPTIONS", "doc2x_process_bundle", "leaves_alone"]
 
 CLEAN = "clean"
 CLEAN_OPTIONS = (
@@ -15,13 +18,18 @@ CLEAN_OPTIONS = (
 )
 
 
+def leaves_alone(options: Mapping[str, Any]) -> bool:
+    """Tell whether nothing is to be cleaned with these options."""
+    return bool(options.get("comments", True)) and options.get("tables", "html") == "html"
+
+
 @hookimpl(tryfirst=True)
 def doc2x_process_bundle(bundle: Bundle, context: Context) -> None:
     """Clean the Markdown before any other post-processor or exporter reads it; without options it stays as it came."""
     options = context.options.get(CLEAN, {})
-    comments, tables = options.get("comments", True), options.get("tables", "html")
-    if bundle.format not in ("md", "md_dollar") or (comments and tables == "html"):
+    if bundle.format not in ("md", "md_dollar") or leaves_alone(options):
         return
+    comments, tables = options.get("comments", True), options.get("tables", "html")
     from doc2x_sdk import markdown  # noqa: PLC0415 - a parser that most conversions don't need
 
     try:

@@ -23,9 +23,11 @@ def refused(service: ScriptedService, archive: bytes, paper: Path, out: Path, to
     out.mkdir()
     (out / "paper.md").write_bytes(b"older")
     service.exports[to] = archive
-    with service.client() as client, pytest.raises(Doc2XError) as caught:
-        client.convert(paper, to=to, out=out, overwrite=True)
-    told(caught.value, "paper.pdf", UID)
+    with service.client() as client:
+        for wanted in ([to], [to, "txt"]):  # in memory, and in a folder, which an exporter may read
+            with pytest.raises(Doc2XError) as caught:
+                client.convert(paper, to=wanted, out=out, overwrite=True)
+            told(caught.value, "paper.pdf", UID)
     assert service.paid == 1
     assert tree(out) == {"paper.md": b"older"}
     assert sorted(path.name for path in out.parent.iterdir()) == ["out", "paper.pdf"]
@@ -256,3 +258,23 @@ def test_what_the_markdown_lacks_is_told(service: ScriptedService, paper: Path, 
 def test_a_whole_result_has_no_warnings(service: ScriptedService, paper: Path, out: Path) -> None:
     with service.client() as client:
         assert client.convert(paper, to=["md", "tex"], out=out).warnings == ()
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+@pytest.mark.parametrize("to", ["md", "tex"])
+def test_what_is_published_from_memory_is_what_is_published_from_a_folder(
+    to: str, overwrite: bool, service: ScriptedService, paper: Path, tmp_path: Path
+) -> None:
+    link = "![]({})" if to == "md" else "\\includegraphics{{{}}}"
+    names = ["images/a b.jpg", "images/deeper/a.jpg", "other/c.png", "images/missing.jpg"]
+    text = "\r\n".join(["# caf\u00e9", *map(link.format, names)]).encode() + b"\xff\r"
+    service.exports[to] = make_zip({f"{to}.{to}": text} | {name: name for name in names[:3]})
+    found = []
+    with service.client() as client:
+        for number, wanted in enumerate(([to], [to, "txt"])):
+            out = tmp_path / str(number)
+            document = client.convert(paper, to=wanted, out=out, overwrite=overwrite)
+            found.append((tree(out), document.warnings))
+    files = {name: content for name, content in found[1][0].items() if not name.endswith(".txt")}
+    assert (files, found[1][1]) == found[0]
+    assert len(files) == 4

@@ -1,6 +1,7 @@
 """Rules that hold for every input, tried on inputs that nobody thought of."""
 
 import itertools
+import random
 import tempfile
 import unicodedata
 import zipfile
@@ -16,7 +17,7 @@ from doc2x_sdk.flow.links import rewrite
 from doc2x_sdk.flow.pace import GrowingPace, ParsePace
 from doc2x_sdk.flow.publish import NAME_BYTES, result_name, safe_name
 from doc2x_sdk.flow.source import Source, open_source
-from doc2x_sdk.flow.unpack import check_archive, unpack
+from doc2x_sdk.flow.unpack import check_archive, read_small, unpack
 from doc2x_sdk.markdown import to_dollars
 from tests.flow.folders import tree
 from tests.flow.hostile import Member, pack
@@ -75,6 +76,31 @@ def test_no_archive_writes_outside_its_folder_or_anything_before_it_is_checked(
             for path in files:
                 assert not PureWindowsPath(path).is_reserved()
                 assert not PureWindowsPath(path).drive
+
+
+@QUICK
+@given(st.lists(st.one_of(members, ordinary), max_size=6), st.binary(max_size=5))
+@example([Member(b"md.md"), Member(b"images/a.jpg")], b"")
+def test_in_memory_an_archive_is_what_it_is_in_a_folder(archive: list[Member], junk: bytes) -> None:
+    content = pack(*archive) + junk
+    with tempfile.TemporaryDirectory() as name:
+        found: dict[Path, bytes] | str | None
+        expected: dict[Path, bytes] | str
+        try:
+            expected = {path: (Path(name) / path).read_bytes() for path in unpack(content, Path(name))}
+        except Doc2XError as error:
+            expected = repr(error)
+        try:
+            found = read_small(content)
+        except Doc2XError as error:
+            found = repr(error)
+        assert found == expected
+
+
+def test_what_unpacks_to_more_than_4_mb_is_not_held_in_memory() -> None:
+    noise = random.Random(1).randbytes(4_194_304)
+    assert read_small(make_zip({"md.md": noise[1:], "a": "x"})) is not None
+    assert read_small(make_zip({"md.md": noise, "a": "x"})) is None
 
 
 @QUICK

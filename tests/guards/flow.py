@@ -430,7 +430,7 @@ ARCHIVES = [
         "AR-08",
         ARCHIVE + "test_what_the_markdown_lacks_is_told",
         "flow/publish.py",
-        "            self._warn(text, links, target)\n",
+        "        self._warn(text, links, target)\n",
         "",
     ),
 ]

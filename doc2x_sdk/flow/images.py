@@ -1,0 +1,47 @@
+"""Pictures on their way from an archive to the folder beside a result."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from doc2x_sdk.flow.disk import taken
+
+__all__ = ["Picture", "below_images", "digest_of"]
+
+IMAGES = "images"
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A picture, its file in a bundle or its bytes, and where a copy of it would be."""
+
+    content: Path | bytes
+    copy: Path
+    move: bool
+
+    def digest(self) -> str:
+        """Return its sha256 in hex."""
+        if isinstance(self.content, bytes):
+            return hashlib.sha256(self.content).hexdigest()
+        return digest_of(self.content)
+
+    def staged(self) -> Path:
+        """Return the file that is to get the picture's final name."""
+        if isinstance(self.content, bytes):
+            self.copy.write_bytes(self.content)
+            return self.copy
+        return taken(self.content, self.copy, move=self.move)
+
+
+def below_images(inside: Path) -> Path:
+    """Return a picture's path in the archive without the folder that most of them are in."""
+    named = inside.parts[0] == IMAGES and len(inside.parts) > 1
+    return Path(*inside.parts[1:]) if named else inside
+
+
+def digest_of(path: Path) -> str:
+    """Return a file's sha256 in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
