@@ -31,7 +31,7 @@ def test_everything_comes_to_where_it_was_meant_to_go(tmp_path, lost):
     assert lost.paid == 2
     again = doc2x("rescue", env=account(lost.origin))
     assert (again.code, again.out) == (0, "")
-    assert again.err == "Nothing to rescue: all that was paid for in the last 24 hours is there.\n"
+    assert again.err == "Nothing to rescue: all that the account of this key paid for in the last 24 hours is there.\n"
 
 
 def test_into_one_folder_as_json(tmp_path, lost):

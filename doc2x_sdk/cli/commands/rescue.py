@@ -71,5 +71,5 @@ def command(ctx: click.Context, /, **options: Any) -> None:
     ):
         count = run.through(client, stopping, jobs=options["jobs"])
     if not count and not options["quiet"]:
-        terminal.say("Nothing to rescue: all that was paid for in the last 24 hours is there.")
+        terminal.say("Nothing to rescue: all that the account of this key paid for in the last 24 hours is there.")
     ctx.exit(run.finish())
