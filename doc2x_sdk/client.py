@@ -28,7 +28,6 @@ from doc2x_sdk.ledger.rows import LOCAL
 from doc2x_sdk.models import Document, ExportOptions, ParseOptions, ProgressCallback
 from doc2x_sdk.service.generations import open_service
 from doc2x_sdk.service.readers import known_uid
-from doc2x_sdk.service.session import no_key
 from doc2x_sdk.steps import Model, parse_options
 
 if TYPE_CHECKING:
@@ -85,7 +84,7 @@ class Doc2X(Batches):
     ) -> None:
         self.settings = loaded.settings
         if loaded.key is None:
-            raise no_key()
+            raise config.no_key()
         service = open_service(api, loaded, clock=clock, environ=environ)
         account = LOCAL if self._child is not None else loaded.settings.account or loaded.key.fingerprint()
         self._ledger_fault: LedgerError | None = None

@@ -28,8 +28,8 @@ from doc2x_sdk.flow.upload import SourceBody
 from doc2x_sdk.markdown import to_dollars
 from doc2x_sdk.models import ExportLink, ExportOptions, ParseOptions
 from doc2x_sdk.service.readers import failed_parse, known_uid
-from doc2x_sdk.service.session import Transport
 from doc2x_sdk.service.translations import warn_about_translation
+from doc2x_sdk.service.transport import Transport
 from doc2x_sdk.service.v1 import TO, ServiceV1
 
 __all__ = ["get_limit", "refresh_key", "upload_img", "upload_pdf", "uuid2file", "uuid_status"]

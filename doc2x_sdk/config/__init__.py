@@ -6,7 +6,7 @@ config file, the default. The config file is TOML, one `name = value` a line, in
 """
 
 from doc2x_sdk.config.base_url import is_loopback
-from doc2x_sdk.config.key import APIKey, key_fault, set_key
+from doc2x_sdk.config.key import APIKey, key_fault, no_key, set_key
 from doc2x_sdk.config.loading import Configuration, Generation, load
 from doc2x_sdk.config.paths import config_path, key_path, ledger_path
 from doc2x_sdk.config.settings import Settings
@@ -24,5 +24,6 @@ __all__ = [
     "key_path",
     "ledger_path",
     "load",
+    "no_key",
     "set_key",
 ]

@@ -14,7 +14,7 @@ from typing import NoReturn
 from doc2x_sdk.config.paths import key_path
 from doc2x_sdk.errors import ConfigError
 
-__all__ = ["APIKey", "find_key", "key_fault", "set_key"]
+__all__ = ["APIKey", "find_key", "key_fault", "no_key", "set_key"]
 
 KEY_VARIABLES = ("DOC2X_APIKEY", "DOC2X_API_KEY")
 
@@ -114,3 +114,11 @@ def set_key(value: str) -> Path:
         msg = f"The key could not be written to {path}: {error.strerror}"
         raise ConfigError(msg, advice="Give it as DOC2X_APIKEY instead, or make that folder writable.") from error
     return path
+
+
+def no_key() -> ConfigError:
+    """Build the error of a call without a key: it names both ways out."""
+    return ConfigError(
+        "No API key is set",
+        advice="Set DOC2X_APIKEY or run `doc2x config set-key`; without an account use Doc2X.local() or --local.",
+    )

@@ -20,7 +20,7 @@ from doc2x_sdk.models import (
     UploadSlot,
 )
 from doc2x_sdk.service.prepared import Body
-from doc2x_sdk.service.session import Transport
+from doc2x_sdk.service.transport import Transport
 
 __all__ = ["Exports", "Kind", "Presigned", "Service", "Streams"]
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from doc2x_sdk.clock import Clock
-from doc2x_sdk.config import Configuration, Generation
+from doc2x_sdk.config import Configuration, Generation, no_key
 from doc2x_sdk.errors import ConfigError
 from doc2x_sdk.service.contract import Service
-from doc2x_sdk.service.session import Transport, no_key
+from doc2x_sdk.service.transport import Transport
 from doc2x_sdk.service.v1 import ServiceV1
 from doc2x_sdk.service.v2 import ServiceV2
 

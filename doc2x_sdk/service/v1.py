@@ -30,8 +30,8 @@ from doc2x_sdk.service.prepared import Body
 from doc2x_sdk.service.readers import pages_of, percent, text_or_empty, whole_or_none
 from doc2x_sdk.service.refusals import export_error, is_refused, other_than_archive, plain
 from doc2x_sdk.service.retry import Resend
-from doc2x_sdk.service.session import Transport
 from doc2x_sdk.service.translations import blocks_of
+from doc2x_sdk.service.transport import Transport
 
 __all__ = ["TO", "ServiceV1"]
 

@@ -27,8 +27,8 @@ from doc2x_sdk.service.paid import answer_of_paid, uid_of_paid
 from doc2x_sdk.service.prepared import Body
 from doc2x_sdk.service.readers import check_uid, export_status, pages_of, percent, text_or_empty, zip_of
 from doc2x_sdk.service.retry import Resend
-from doc2x_sdk.service.session import Transport
 from doc2x_sdk.service.storage import link_text
+from doc2x_sdk.service.transport import Transport
 
 __all__ = ["ServiceV2"]
 

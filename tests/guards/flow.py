@@ -105,7 +105,7 @@ UPLOADS = [
     Guard(
         "UP-08",
         UPLOAD + "test_trouble_in_the_store_is_tried_again_at_the_same_url",
-        "service/session.py",
+        "service/transport.py",
         "Resend.UNTIL_WHOLE, ANY_FAILURE",
         "Resend.UNTIL_WHOLE, frozenset()",
     ),
@@ -119,7 +119,7 @@ UPLOADS = [
     Guard(
         "UP-09",
         UPLOAD + "test_the_store_is_sent_no_key_and_no_cookie",
-        "service/session.py",
+        "service/transport.py",
         "{**self._common, **AS_IT_IS}, body)",
         "{**self._common, **AS_IT_IS, **bearer(self._key)}, body)",
     ),
@@ -141,7 +141,7 @@ UPLOADS = [
     Guard(
         "UP-12",
         UPLOAD + "test_the_object_is_the_file",
-        "service/session.py",
+        "service/transport.py",
         "{**self._common, **AS_IT_IS}, body)",
         "{**self._common, **AS_IT_IS}, body and b'x' + body.read())",
     ),
@@ -524,7 +524,7 @@ SECRETS = [
     Guard(
         "SE-04",
         SECRET + "test_what_a_callback_raises_shows_no_secret",
-        "service/session.py",
+        "service/transport.py",
         "error.with_traceback(without_libraries(error.__traceback__))",
         "pass",
     ),

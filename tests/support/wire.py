@@ -12,7 +12,7 @@ import trustme
 
 from doc2x_sdk.config import APIKey, Settings
 from doc2x_sdk.models import SignedURL
-from doc2x_sdk.service.session import Transport
+from doc2x_sdk.service.transport import Transport
 from doc2x_sdk.service.v2 import ServiceV2
 from tests.support.clocks import StillClock
 from tests.support.scripted import ScriptedServer
