@@ -29,12 +29,12 @@ def of_object(value: object) -> list[str]:
     texts: list[str | bytes] = [repr(value), str(value), f"{value}", pprint.pformat(value)]
     with contextlib.suppress(TypeError):
         texts.append(pprint.pformat(vars(value)))
-    # An object may refuse to be copied or pickled; one that lets itself be must come out clean. Once Dask was imported,
-    # errors are pickled with their tracebacks, which may be too deep.
+    # An object may refuse to be copied or pickled; one that lets itself be must come out clean. Once Dask has sent an
+    # error, those of its class are copied and pickled with their tracebacks, which may be too deep.
     with contextlib.suppress(TypeError, pickle.PicklingError, RecursionError):
         texts.append(pickle.dumps(value))
     for way in (copy.copy, copy.deepcopy):
-        with contextlib.suppress(TypeError):
+        with contextlib.suppress(TypeError, RecursionError):
             texts.append(repr(way(value)))
     return [secret for text in texts for secret in found_in(text)]
 
