@@ -98,10 +98,10 @@ def wait(
         if status is None:
             polls.pause_after_failure()
             continue
+        if others is not None and (status.done or status.state == "failed"):
+            others.a_parse_ended()
         if status.done:
             pace.ended()
-            if others is not None:
-                others.a_parse_ended()
             tell(100)
             return check_complete(status, pages)
         if status.state == "failed":

@@ -110,7 +110,7 @@ class Gate:
         with self._lock:
             now = self._clock.monotonic()
             since = now - self._refused
-            if since < SAME_EVENT and self._answered_since < ENOUGH:
+            if since <= 0 or (since < SAME_EVENT and self._answered_since < ENOUGH):
                 return
             of_late = sum(now - instant < MEASURED_OVER for instant in self._answers) / MEASURED_OVER
             if self._rate is None:

@@ -42,8 +42,8 @@ GUARDS = [
         "AP-05",
         "batch/test_limits.py::test_what_the_service_was_too_full_for_is_looked_at_when_a_parse_ends",
         "flow/wait.py",
-        "                others.a_parse_ended()\n",
-        "                others.wait(0.0, clock)\n",
+        "            others.a_parse_ended()\n",
+        "            others.wait(0.0, clock)\n",
         hangs=True,
     ),
     Guard(

@@ -83,6 +83,16 @@ def test_a_refusal_after_a_time_with_little_to_ask_does_not_slow_it_down_to_that
     assert gate.rate == pytest.approx(0.97 * 17)
 
 
+def test_answers_and_a_refusal_in_the_same_moment_as_the_last_tell_nothing() -> None:
+    clock = StillClock()
+    gate = refused_at(clock, 40)
+    for _ in range(20):
+        gate.answered()
+    before = gate.rate
+    gate.refused()
+    assert gate.rate == before
+
+
 def test_however_often_it_is_refused_a_request_a_second_is_left() -> None:
     clock = StillClock()
     gate = Gate(clock.clock)
