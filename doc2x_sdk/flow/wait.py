@@ -8,7 +8,7 @@ from typing import Protocol
 
 from doc2x_sdk.clock import Clock, Deadline
 from doc2x_sdk.config import Settings
-from doc2x_sdk.errors import IncompleteResult, WaitTimeout
+from doc2x_sdk.errors import FileError, IncompleteResult, TaskFailed, WaitTimeout
 from doc2x_sdk.flow.heldup import HeldUp
 from doc2x_sdk.flow.pace import ParsePace, ParseSpeed
 from doc2x_sdk.flow.polling import Forgiving
@@ -90,21 +90,26 @@ def wait(
     polls = Forgiving(clock, deadline, patience=settings.patience, retries=settings.retries, fresh=fresh)
     polls.on_limit, polls.working, polls.others = on_limit, working, others
     shown, word, tell = 0, "not asked yet", on_progress or untold
+    room = others.a_parse_ended if others is not None else no_room
     if fresh:
         pace.dear = looks_are_dear()
         polls.sleep(min(pace.first_pause(), EARLY) if early else pace.first_pause())
     while not deadline.passed():
-        status = polls.ask(lambda: ask(uid, deadline=deadline))
+        try:
+            status = polls.ask(lambda: ask(uid, deadline=deadline))
+        except (TaskFailed, FileError):
+            room()
+            raise
         if status is None:
             polls.pause_after_failure()
             continue
-        if others is not None and (status.done or status.state == "failed"):
-            others.a_parse_ended()
         if status.done:
+            room()
             pace.ended()
             tell(100)
             return check_complete(status, pages)
         if status.state == "failed":
+            room()
             raise failed_parse(status)
         if status.state == "processing":
             note_working(polls, on_working)
@@ -123,6 +128,10 @@ def wait(
 
 def untold(percent: int) -> None:
     """Tell nobody of the progress."""
+
+
+def no_room() -> None:
+    """Tell nobody that a slot may be free."""
 
 
 def note_working(polls: Forgiving, on_working: Callable[[], None] | None) -> None:

@@ -16,6 +16,8 @@ PARSE, RESULTS, BATCH, OUTAGE = (
     "batch/outage.py",
 )
 
+HELD_UP = "flow/test_heldup.py::"
+
 GUARDS = [
     Guard(
         "AP-05",
@@ -42,9 +44,25 @@ GUARDS = [
         "AP-05",
         "batch/test_limits.py::test_what_the_service_was_too_full_for_is_looked_at_when_a_parse_ends",
         "flow/wait.py",
-        "            others.a_parse_ended()\n",
-        "            others.wait(0.0, clock)\n",
+        "            room()\n            pace.ended()\n",
+        "            pace.ended()\n",
         hangs=True,
+    ),
+    Guard(
+        "AP-05",
+        HELD_UP + "test_a_parse_that_fails_makes_room_as_one_that_succeeds_does",
+        "flow/wait.py",
+        "            room()\n            raise failed_parse(status)\n",
+        "            raise failed_parse(status)\n",
+        case="state",
+    ),
+    Guard(
+        "AP-05",
+        HELD_UP + "test_a_parse_that_fails_makes_room_as_one_that_succeeds_does",
+        "flow/wait.py",
+        "            room()\n            raise\n",
+        "            raise\n",
+        case="code",
     ),
     Guard(
         "FS-07",
