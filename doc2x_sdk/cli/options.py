@@ -12,6 +12,8 @@ from doc2x_sdk.cli.help import option
 __all__ = [
     "api_option",
     "archive_option",
+    "complete_files",
+    "complete_folders",
     "export_options",
     "json_option",
     "ledger_option",
@@ -50,6 +52,20 @@ def complete_formats(ctx: click.Context, parameter: click.Parameter, incomplete:
     return [name for name in Formats.installed().names if name.startswith(incomplete)]
 
 
+def complete_files(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[Any]:  # noqa: ARG001 - click's
+    """Let the shell complete the name of a file."""
+    from click.shell_completion import CompletionItem
+
+    return [CompletionItem(incomplete, type="file")]
+
+
+def complete_folders(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[Any]:  # noqa: ARG001 - click's
+    """Let the shell complete the name of a folder."""
+    from click.shell_completion import CompletionItem
+
+    return [CompletionItem(incomplete, type="dir")]
+
+
 def to_option(help_text: str = FORMATS) -> Decorator:
     """Return --to; `help_text` says what it is for."""
     return option(
@@ -72,6 +88,7 @@ def out_option(help_text: str, *, default: str | None = None) -> Decorator:
         "--out",
         "-o",
         metavar="DIR",
+        shell_complete=complete_folders,
         default=default,
         show_default=default is not None,
         section=RESULTS,
@@ -163,6 +180,7 @@ api_option = option(
 ledger_option = option(
     "--ledger",
     metavar="FILE",
+    shell_complete=complete_files,
     section=SERVICE,
     help="File of the receipts; DOC2X_LEDGER sets it for all commands. One file a user unless given.",
 )

@@ -101,15 +101,19 @@ def test_help_imports_nothing_but_click(words):
     assert "importlib.metadata" not in loaded, "a scan of the entry points"
 
 
-def test_the_shell_completes_commands_options_and_formats():
-    def complete(line: str) -> set[str]:
-        env = {"_DOC2X_COMPLETE": "bash_complete", "COMP_WORDS": line, "COMP_CWORD": str(len(shlex.split(line)) - 1)}
+def test_the_shell_completes_commands_options_formats_and_files():
+    def complete(line: str, whole: bool = False) -> set[str]:
+        at = len(shlex.split(line)) - (not line.endswith(" "))
+        env = {"_DOC2X_COMPLETE": "bash_complete", "COMP_WORDS": line, "COMP_CWORD": str(at)}
         done = subprocess.run(
             [sys.executable, "-m", "doc2x_sdk"], capture_output=True, text=True, check=True, timeout=60, env=env
         )
-        return {word.partition(",")[2] for word in done.stdout.split()}
+        return {word if whole else word.partition(",")[2] for word in done.stdout.split()}
 
     assert complete("doc2x con") == {"convert", "config"}
     assert complete("doc2x jobs sh") == {"show"}
     assert "--overwrite" in complete("doc2x convert --over")
     assert complete("doc2x convert --to do") == {"docx"}
+    assert complete("doc2x convert pap", whole=True) == {"file,pap"}
+    assert complete("doc2x convert --out o", whole=True) == {"dir,o"}
+    assert complete("doc2x jobs --ledger l", whole=True) == {"file,l"}

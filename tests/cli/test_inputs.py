@@ -45,6 +45,33 @@ def test_a_document_that_is_named_twice_is_converted_once(tmp_path, monkeypatch)
     assert [item.path.name for item in items] == ["b.pdf", "a.pdf"]
 
 
+def test_pictures_of_results_are_no_documents_unless_they_are_named(tmp_path):
+    make(tmp_path, "paper.pdf", "100%.pdf", "out/paper.md", "out/100%.dollar.md", "out/v1.2.tex")
+    make(tmp_path, "out/paper_images/1.jpg", "out/100__images/deep/2.jpg", "out/v1.2_images/3.png")
+    kept = ["100%.pdf", "out/page_images/5.jpg", "out/scan.png", "out/scan_images/4.jpg", "paper.pdf"]
+    make(tmp_path, *kept)
+    passed_by = []
+    assert paths(expand([str(tmp_path)], passed_by=passed_by), tmp_path) == kept
+    assert [path.name for path in passed_by] == ["100__images", "paper_images", "v1.2_images"]
+    assert paths(expand([str(tmp_path / "out" / "paper_images")]), tmp_path) == ["out/paper_images/1.jpg"]
+
+
+@pytest.mark.parametrize(
+    ("typed", "advice"),
+    [("https://example.org/a.pdf", "Download it"), ("-", "in a file"), ("docx", "--to docx")],
+    ids=["address", "stdin", "format"],
+)
+def test_what_was_never_meant_as_a_path_is_told(tmp_path, monkeypatch, typed, advice):
+    monkeypatch.chdir(tmp_path)
+    [item] = expand([typed], ("md", "docx"))
+    assert isinstance(item.error, FileError)
+    assert advice in item.error.advice
+    assert item.name == typed
+    if typed == "docx":
+        make(tmp_path, typed)
+        assert expand([typed], ("md", "docx")) == [Item(Path(typed))]
+
+
 @pytest.mark.parametrize("name", ["*.pdf", "[x].pdf", "empty"])
 def test_what_matches_nothing_is_an_input_error(tmp_path, name):
     (tmp_path / "empty").mkdir()

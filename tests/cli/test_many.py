@@ -63,6 +63,19 @@ def test_one_finished_document_has_nothing_to_do(tmp_path):
     assert (times(tmp_path / "out"), len(service.server.requests)) == (before, asked)
 
 
+@pytest.mark.faults("CL-07")
+def test_results_below_their_inputs_are_not_paid_for_by_the_next_run(papers):
+    words = ["convert", papers, "--out", papers / "out"]
+    with ScriptedService() as service:
+        assert doc2x(*words, env=account(service.origin)).code == 0
+        assert len(list(papers.glob("out/*_images/*.jpg"))) == 4
+        again = doc2x(*words, env=account(service.origin))
+        assert service.paid == 3
+    assert again.code == 0
+    assert "The pictures of results are left out: " in again.err
+    assert "a_images and 3 more" in again.err
+
+
 @pytest.mark.faults("FS-09")
 def test_of_one_name_the_first_by_path_keeps_it_whatever_the_order(tmp_path):
     paths = [tmp_path / name for name in ("a/x.pdf", "b/X.pdf", "c/y.pdf")]

@@ -99,6 +99,13 @@ GUARDS = [
         "",
     ),
     Guard(
+        "CL-07",
+        "cli/test_many.py::test_results_below_their_inputs_are_not_paid_for_by_the_next_run",
+        INPUTS,
+        " and name not in pictures]",
+        "]",
+    ),
+    Guard(
         "CL-06",
         "cli/test_convert.py::test_inputs_that_are_none_are_5_without_a_request",
         INPUTS,

@@ -14,6 +14,7 @@ from doc2x_sdk.cli.help import Command, option
 from doc2x_sdk.cli.options import (
     api_option,
     archive_option,
+    complete_files,
     export_options,
     json_option,
     ledger_option,
@@ -24,6 +25,8 @@ from doc2x_sdk.cli.options import (
 )
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from doc2x_sdk.cli.inputs import Item
     from doc2x_sdk.cli.run import Run
     from doc2x_sdk.client import Doc2X
@@ -56,7 +59,7 @@ ENGINE = "Who converts"
     ),
     notes={"Exit codes": [(str(code), meaning) for code, meaning in MEANINGS.items()]},
 )
-@click.argument("inputs", metavar="INPUT...", nargs=-1, required=True)
+@click.argument("inputs", metavar="INPUT...", nargs=-1, required=True, shell_complete=complete_files)
 @to_option()
 @output_options("{stem}")
 @plugin_options
@@ -128,8 +131,8 @@ ENGINE = "Who converts"
 def command(ctx: click.Context, /, inputs: tuple[str, ...], **options: Any) -> None:
     """Convert PDFs and pictures (JPG, PNG) to Markdown, LaTeX, Word and more.
 
-    INPUT is a file, a folder (it is searched for documents, with its subfolders; hidden ones are left out), or a
-    pattern such as 'scans/*.png'.
+    INPUT is a file, a folder (it is searched for documents, with its subfolders; hidden ones and the pictures of
+    results are left out), or a pattern such as 'scans/*.png'.
 
     Without a key the conversion runs on this machine. The paths of the files written are printed on standard output,
     one a line; of several documents a terminal shows a table.
@@ -149,7 +152,10 @@ def command(ctx: click.Context, /, inputs: tuple[str, ...], **options: Any) -> N
     check_template(options["name"])
     if options["dask"] and not options["local"]:
         raise click.UsageError("--dask goes with --local: the cluster takes the place of this machine.")
-    items = expand(inputs)
+    pictures: list[Path] = []
+    items = expand(inputs, formats.names, pictures)
+    if pictures and not options["quiet"]:
+        left_out(pictures)
     if options["pages"] and len(items) != 1:
         raise click.UsageError(f"--pages is of one document, but these are {len(items)}.")
 
@@ -166,6 +172,15 @@ def command(ctx: click.Context, /, inputs: tuple[str, ...], **options: Any) -> N
         ctx.exit(quote(items, opened, options))
     run = many(items, opened, options) if len(items) > 1 else one(items, opened, options)
     ctx.exit(run.finish())
+
+
+def left_out(folders: Sequence[Path]) -> None:
+    """Say which pictures were not taken for documents."""
+    from doc2x_sdk.cli import terminal
+
+    which = terminal.printable(str(folders[0])) + (f" and {len(folders) - 1} more" if len(folders) > 1 else "")
+    told = f"The pictures of results are left out: {which}. To convert some, name their folder."
+    terminal.say(told, label="Note:", colour="cyan")
 
 
 def one(items: Sequence[Item], opened: Opened, options: dict[str, Any]) -> Run:
