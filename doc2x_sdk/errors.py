@@ -264,17 +264,26 @@ class UnsafeArchive(ArchiveError):
 class OutputError(Doc2XError):
     """The result can't be written. `path` is where it should have gone."""
 
-    advice_by_default = "Choose another folder with `out`; the parse is paid and its uid is still good."
+    advice_by_default = "Choose another folder: `out`, or --out."
+    advice_when_paid = f"{advice_by_default} The parse is paid and its uid is still good."
 
     def __init__(self, message: str, *, path: str | Path | None = None, **facts: Unpack[Facts]) -> None:
         super().__init__(message, **facts)
         self.path = str(path) if path is not None else None
 
+    def about(self, *, uid: str | None = None, source: str | None = None) -> Self:
+        """As for every error; once the uid is known, the advice says that the pages are paid."""
+        super().about(uid=uid, source=source)
+        if self.uid is not None and self.advice == self.advice_by_default:
+            self.advice = self.advice_when_paid
+        return self
+
 
 class DiskFull(OutputError):
     """No space is left where the result should go."""
 
-    advice_by_default = "Free some space, then `doc2x fetch UID --to FMT`; nothing has to be paid again."
+    advice_by_default = "Free some space, then run it again."
+    advice_when_paid = "Free some space, then `doc2x fetch UID --to FMT`; nothing has to be paid again."
 
 
 class LedgerError(Doc2XError):

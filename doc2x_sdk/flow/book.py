@@ -54,18 +54,24 @@ def parts_of(source: Source, settings: Settings, pages: str | None) -> tuple[Par
     return tuple(Part(piece, label_of(piece)) for piece in pieces)
 
 
+def ranges_of(pages: str) -> list[re.Match[str]]:
+    """Take a choice of pages apart; raise `ConfigError` where it is not written as one."""
+    found = [RANGE.fullmatch(item) for item in pages.split(",")]
+    matches = [match for match in found if match is not None]
+    if len(matches) < len(found):
+        raise ConfigError(f"{pages!r} is no choice of pages", advice="Write it like 1-10,15 or 20-.")
+    return matches
+
+
 def chosen_pages(pages: str, source: Source) -> tuple[int, ...]:
     """Read a choice of pages: numbers from 1 and ranges, each page once, in the document's order."""
     chosen: set[int] = set()
-    for item in pages.split(","):
-        match = RANGE.fullmatch(item)
-        if match is None:
-            raise ConfigError(f"{pages!r} is no choice of pages", advice="Write it like 1-10,15 or 20-.")
+    for match in ranges_of(pages):
         first = int(match[1])
-        last = int(match[2]) if match[2] else source.pages if "-" in item else first
+        last = int(match[2]) if match[2] else source.pages if "-" in match[0] else first
         if not 1 <= first <= last <= source.pages:
             raise ConfigError(
-                f"There are no pages {item.strip()}",
+                f"There are no pages {match[0].strip()}",
                 advice=f"It has {source.pages} pages, counted from 1.",
             )
         chosen.update(range(first - 1, last))

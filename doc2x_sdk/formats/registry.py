@@ -22,6 +22,9 @@ __all__ = ["NATIVE_SUFFIX", "Formats", "Offer", "Plan", "new_manager"]
 
 Options = Mapping[str, Mapping[str, object]]
 
+ALIASES = {"markdown": "md", "latex": "tex", "word": "docx", "doc": "docx"}
+"""What people call the service's formats -> their names."""
+
 
 class Processor:
     """The declared options of a post-processor."""
@@ -161,22 +164,24 @@ class Formats:
         for name in given:
             if name not in declared:
                 known = name in self.names
-                advice = "Ask for it with `to`, or leave the option out." if known else self._advice(name)
+                advice = "Ask for it too (`to`, or --to), or leave the option out." if known else self._advice(name)
                 raise ConfigError(f"There are options for {name!r}, which was not asked for", advice=advice)
         return {name: typed_options(name, options, given.get(name, {})) for name, options in declared.items()}
 
     def _advice(self, name: str) -> str:
         package = package_for(name)
         row = next((row for row in self.plugins.rows if row.package == package and row.state != "loaded"), None)
-        close = difflib.get_close_matches(name, self.names, 1)
+        plain = name.lower()
+        meant = ALIASES.get(plain) or next(iter(difflib.get_close_matches(plain, self.names, 1)), "")
         if "," in name:
             hint = "Name each format by itself: to=['md', 'docx'], or --to md --to docx. "
         elif row is not None:
             hint = f"{package} would offer it, but it is {row.state}: {row.reason}. "
         elif package is not None:
-            hint = f"To get it: pip install {package}. "
+            own = f"The service's is {meant}. " if plain in ALIASES else ""
+            hint = f"{own}To get {name}: pip install {package}. "
         else:
-            hint = f"Is {close[0]} meant? " if close else ""
+            hint = f"Is {meant} meant? " if meant else ""
         return hint + self._listed()
 
     def _listed(self) -> str:

@@ -256,6 +256,18 @@ def test_a_wrong_option_is_2_without_a_request(papers, long, wrong, told):
 
 
 @pytest.mark.faults("CL-06")
+def test_pages_that_are_none_are_told_where_the_result_is_there(papers):
+    (papers / "out").mkdir()
+    (papers / "out" / "a.md").write_text("an earlier result")
+    with ScriptedServer(reply(500)) as server:
+        env = account(server.origin)
+        done = doc2x("convert", "a.pdf", "--pages", "1;2", env=env, cwd=papers)
+        empty = doc2x("convert", "a.pdf", "--pages", "", env=env, cwd=papers)
+    assert (done.code, empty.code, server.connections) == (2, 2, 0)
+    assert "no choice of pages" in done.err
+
+
+@pytest.mark.faults("CL-06")
 def test_v1_without_a_key_is_2(papers):
     done = doc2x("convert", papers / "a.pdf", "--api", "v1", cwd=papers)
     assert (done.code, done.out) == (2, "")

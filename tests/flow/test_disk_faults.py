@@ -145,6 +145,7 @@ def test_an_output_folder_that_can_not_be_written_is_told_before_the_upload(
     with service.client() as client, pytest.raises(OutputError) as caught:
         client.convert(paper, to="md", out=folder)
     told(caught.value, "paper.pdf", str(folder), "`out`")
+    assert "paid" not in str(caught.value), "nothing was"
     assert (service.server.connections, service.paid) == (0, 0)
 
 

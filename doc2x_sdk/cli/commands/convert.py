@@ -150,13 +150,17 @@ def command(ctx: click.Context, /, inputs: tuple[str, ...], **options: Any) -> N
     # A wrong name ends here, before a server or a connection is begun.
     formats.plan(options["to"], given_options(options))
     check_template(options["name"])
+    if options["pages"] is not None:
+        from doc2x_sdk.flow.book import ranges_of
+
+        ranges_of(options["pages"])  # the results may be there, and nobody look at it
     if options["dask"] and not options["local"]:
         raise click.UsageError("--dask goes with --local: the cluster takes the place of this machine.")
     pictures: list[Path] = []
     items = expand(inputs, formats.names, pictures)
     if pictures and not options["quiet"]:
         left_out(pictures)
-    if options["pages"] and len(items) != 1:
+    if options["pages"] is not None and len(items) != 1:
         raise click.UsageError(f"--pages is of one document, but these are {len(items)}.")
 
     def opened() -> tuple[Doc2X | None, bool]:
