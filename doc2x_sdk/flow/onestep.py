@@ -73,7 +73,7 @@ def note_failure(error: Doc2XError, receipt: AnyReceipt) -> None:
     elif isinstance(error, OutcomeUnknown | ProtocolError):
         receipt.unknown(error)
     else:
-        receipt.unpaid()
+        receipt.unpaid(error)
 
 
 def check_sent(body: SourceBody, uid: str, receipt: AnyReceipt) -> None:

@@ -6,11 +6,13 @@ Each state of the receipt says what is safe: see `Parsing.resume` for what is fo
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 
 from doc2x_sdk.errors import (
     Doc2XError,
     FileError,
     InputChanged,
+    LedgerError,
     NetworkError,
     OutcomeUnknown,
     QuotaExceeded,
@@ -18,9 +20,9 @@ from doc2x_sdk.errors import (
     TaskFailed,
 )
 from doc2x_sdk.flow.callbacks import Reporter
-from doc2x_sdk.flow.kit import Kit
+from doc2x_sdk.flow.kit import Kit, Stopped
 from doc2x_sdk.flow.onestep import pay_once
-from doc2x_sdk.flow.receipts import AnyReceipt
+from doc2x_sdk.flow.receipts import AnyReceipt, check_known
 from doc2x_sdk.flow.source import Source
 from doc2x_sdk.flow.upload import SourceBody, is_stored, upload
 from doc2x_sdk.flow.wait import Ask, wait
@@ -38,6 +40,8 @@ ARRIVES_WITHIN = 30.0
 """Seconds in which the bytes of a run that was killed show up in the status, if they arrived at all."""
 SAYS_NOTHING = frozenset({"internal_error"})
 """Codes of a status call that failed by itself: the parse may be well, and its uid stays."""
+UNSENT = frozenset({"planned", "reserving"})
+"""States in which nothing was sent."""
 HEARD_OF_WITHIN = 3600.0
 """Seconds after which "not found" is no longer taken for "not yet"."""
 
@@ -103,7 +107,7 @@ class Parsing:
         receipt stays as it is until `start_over`.
         """
         row = self._receipt.row
-        if row is None or row.state in ("planned", "reserving"):
+        if row is None or row.state in UNSENT:
             return None
         self.check(wish)
         if wish.force:
@@ -144,6 +148,11 @@ class Parsing:
             self._report.uid = self._uid = uid
             self._report("parse", 0, 100)
             return self._wait(uid, first=True, fresh=True)
+        except Stopped:
+            if receipt.row is not None and receipt.row.state == "reserving":
+                with suppress(LedgerError):  # it may be closed by now
+                    receipt.start_over("the run was stopped before it was sent")
+            raise
         except Doc2XError as error:
             if isinstance(error, RateLimit):
                 receipt.limit_met(error.code)
@@ -156,7 +165,7 @@ class Parsing:
         if isinstance(error, OutcomeUnknown | InputChanged):
             return False
         row = self._receipt.row
-        return self._uid is None if row is None else row.state in ("planned", "reserving")
+        return self._uid is None if row is None else row.state in UNSENT
 
     def send(self) -> str:
         """Upload the source and return its uid."""
@@ -175,13 +184,21 @@ class Parsing:
                 on_working=self._seen_at_work,
                 on_limit=self._receipt.limit_met,
             )
-        except NetworkError as error:
-            if error.sent != "all":
-                self._receipt.start_over("the upload broke off")
+        except Doc2XError as error:
+            self._note_failure(error)
             raise
-        except InputChanged:
+
+    def _note_failure(self, error: Doc2XError) -> None:
+        """Note why nothing was paid, where that is certain."""
+        row = self._receipt.row
+        if isinstance(error, LedgerError) or row is None:
+            return
+        if row.state in UNSENT:
+            self._receipt.unpaid(error)
+        elif isinstance(error, NetworkError) and error.sent != "all":
+            self._receipt.start_over("the upload broke off")
+        elif isinstance(error, InputChanged):
             self._receipt.start_over("the file was changed while it was sent")
-            raise
 
     def _note(self, uid: str) -> None:
         self._kit.check_begin()
@@ -279,21 +296,3 @@ class Parsing:
             if error.uid is None:
                 receipt.failed(error)
             raise
-
-
-def check_known(row: ParseRow, wish: Wish) -> None:
-    """Raise for a receipt that must not be paid again without the user's word."""
-    if row.state == "unknown" and not wish.retry_unknown:
-        raise OutcomeUnknown(
-            f"An earlier attempt may have been paid: {row.reason or 'no answer came'}",
-            uid=row.uid,
-            advice="Look at the account's page count; then `--retry-unknown` (retry_unknown=True) sends it again.",
-        )
-    if row.state == "failed" and not wish.retry_failed:
-        raise TaskFailed(
-            f"The service gave it up earlier: {row.reason or 'no reason given'}",
-            uid=row.uid,
-            code=row.code,
-            trace_id=row.trace_id,
-            advice="`--retry-failed` (retry_failed=True) parses it again.",
-        )

@@ -1,4 +1,4 @@
-"""How a receipt names a document, and what stands for it where there is no ledger."""
+"""How a receipt names a document, what it forbids, and what stands for it where there is no ledger."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from doc2x_sdk.errors import Doc2XError
+from doc2x_sdk.errors import Doc2XError, OutcomeUnknown, TaskFailed
 from doc2x_sdk.flow.source import Source
+from doc2x_sdk.flow.wish import Wish
 from doc2x_sdk.ledger.ledger import Receipt
-from doc2x_sdk.ledger.rows import ResultRow
+from doc2x_sdk.ledger.rows import ParseRow, ResultRow
 
-__all__ = ["AnyReceipt", "NoReceipt", "canonical", "path_text", "where_of"]
+__all__ = ["AnyReceipt", "NoReceipt", "canonical", "check_known", "path_text", "where_of"]
 
 
 class NoReceipt:
@@ -51,7 +52,7 @@ class NoReceipt:
     def unknown(self, error: Doc2XError) -> None:
         """Do nothing."""
 
-    def unpaid(self) -> None:
+    def unpaid(self, error: Doc2XError | None = None) -> None:
         """Do nothing."""
 
     def limit_met(self, code: str | None) -> None:
@@ -86,3 +87,21 @@ def path_text(path: Path) -> str:
     except UnicodeEncodeError:
         return whole.as_uri()
     return str(whole)
+
+
+def check_known(row: ParseRow, wish: Wish) -> None:
+    """Raise for a receipt that must not be paid again without the user's word."""
+    if row.state == "unknown" and not wish.retry_unknown:
+        raise OutcomeUnknown(
+            f"An earlier attempt may have been paid: {row.reason or 'no answer came'}",
+            uid=row.uid,
+            advice="Look at the account's page count; then `--retry-unknown` (retry_unknown=True) sends it again.",
+        )
+    if row.state == "failed" and not wish.retry_failed:
+        raise TaskFailed(
+            f"The service gave it up earlier: {row.reason or 'no reason given'}",
+            uid=row.uid,
+            code=row.code,
+            trace_id=row.trace_id,
+            advice="`--retry-failed` (retry_failed=True) parses it again.",
+        )

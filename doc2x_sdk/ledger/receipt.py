@@ -52,8 +52,17 @@ class Receipt:
     def uploading(self, uid: str) -> None:
         """Note the uid, on the disk before its bytes are sent."""
         now = self._ledger.clock.now()
-        history = self._history(uid)
-        self._set(wait=True, state="uploading", uid=uid, uid_at=now, history=history, working=False, reason=None)
+        self._set(
+            wait=True,
+            state="uploading",
+            uid=uid,
+            uid_at=now,
+            working=False,
+            history=self._history(uid),
+            reason=None,
+            code=None,
+            trace_id=None,
+        )
 
     def paying(self) -> None:
         """Note, on the disk, that a paid step without a uid is about to be sent: a crash now is an unknown outcome."""
@@ -65,6 +74,8 @@ class Receipt:
             working=False,
             history=self._history(None),
             reason="it was sent, and no answer was written down",
+            code=None,
+            trace_id=None,
         )
 
     def submitted(self, uid: str) -> None:
@@ -80,6 +91,7 @@ class Receipt:
             history=self._history(uid),
             reason=None,
             code=None,
+            trace_id=None,
         )
 
     def working(self) -> None:
@@ -98,7 +110,7 @@ class Receipt:
         if self.row.uid == uid:  # what a run that was killed had not written down
             self.parsed(pages)
         elif self.row.state == "planned":
-            self._set(reason="its results came from the archive")
+            self._set(reason="its results came from the archive", code=None, trace_id=None)
 
     def _held(self) -> None:
         """Note once for a slot that the service took the parse, so that the slots may grow."""
@@ -114,9 +126,12 @@ class Receipt:
         """Note, on the disk, that nobody can tell whether it was paid."""
         self._set(wait=True, state="unknown", reason=error.message, code=error.code, trace_id=error.trace_id)
 
-    def unpaid(self) -> None:
-        """Note that a paid step was refused whole: nothing was paid."""
-        self._set(state="planned", reason=None)
+    def unpaid(self, error: Doc2XError | None = None) -> None:
+        """Note that nothing was paid: the step before was refused whole, or cut off; `error` says why."""
+        if error is None:
+            self._set(state="planned", reason=None, code=None, trace_id=None)
+        else:
+            self._set(state="planned", reason=error.message, code=error.code, trace_id=error.trace_id)
 
     def limit_met(self, code: str | None) -> None:
         """Note that the service was full; of one uid it counts once."""

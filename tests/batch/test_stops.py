@@ -13,6 +13,7 @@ from doc2x_sdk.errors import (
     AuthError,
     BudgetExceeded,
     DiskFull,
+    Doc2XError,
     FileError,
     InputChanged,
     LedgerError,
@@ -23,7 +24,7 @@ from doc2x_sdk.flow import publish
 from tests.batch.conftest import Papers
 from tests.support.clocks import SkippingClock, StillClock
 from tests.support.receipts import no_room
-from tests.support.scripted import Conversation, Request, Step, close, reply
+from tests.support.scripted import Conversation, Request, Step, close, envelope, reply
 from tests.support.scripted_service import ScriptedService, failed, told
 
 
@@ -62,7 +63,7 @@ def test_an_empty_account_stops_the_batch_and_a_later_run_goes_on(
         finished = [each.source for each in done if not each.error]
         sent = service.paid
         assert sent <= 60 - len(not_sent)
-        assert {row.state for row in client.jobs()} <= {"parsed", "planned", "reserving", "submitted"}
+        assert {row.state for row in client.jobs()} <= {"parsed", "planned", "submitted"}
         service.always("status", None)
         again = list(client.convert_many(paths, to="md", out=out))
     assert not any(each.error for each in again)
@@ -85,6 +86,63 @@ def test_no_pages_left_is_believed_of_a_uid_that_was_not_begun_alone(service: Sc
         assert (rows[str(second)].state, rows[str(second)].uid) == ("submitted", service.uids[1])
         assert client.convert(second).uid == service.uids[1]
         assert client.convert(first).uid == service.uids[2]
+
+
+@pytest.mark.faults("AP-04")
+@pytest.mark.parametrize("route", ["preupload", "image"])
+@pytest.mark.parametrize(("code", "kind"), [("parse_quota_limit", QuotaExceeded), ("unauthorized", AuthError)])
+def test_a_refusal_before_the_paid_step_is_in_the_receipt_and_gone_from_it_once_it_is_sent(
+    route: str, code: str, kind: type[Doc2XError], service: ScriptedService, papers: Papers
+) -> None:
+    (path,) = papers(1)
+    if route == "image":
+        path.write_bytes(b"\xff\xd8\xff\xe0 a picture")
+    service.on(route, failed(code))
+    with service.client() as client:
+        with pytest.raises(kind) as caught:
+            client.convert(path)
+        (row,) = client.jobs()
+        assert (row.state, row.uid, row.code, row.trace_id) == ("planned", None, code, "trace-4711")
+        assert row.reason == caught.value.message
+        assert [each.verdict for each in client.quote([path])] == ["new"]
+        assert client.convert(path).uid == service.uids[0]
+        (row,) = client.jobs()
+        assert (row.state, row.reason, row.code, row.trace_id) == ("parsed", None, None, None)
+    assert service.paid == 1
+
+
+@pytest.mark.faults("AP-04")
+def test_what_a_stop_kept_from_being_sent_says_so_in_its_receipt(
+    service: ScriptedService, papers: Papers, out: Path
+) -> None:
+    """Both have a slot; the uid of the second comes when the batch has ended for the first."""
+    both, ended = threading.Event(), threading.Event()
+
+    def refuse(conversation: Conversation, request: Request) -> None:
+        assert both.wait(30.0)
+        failed("parse_quota_limit").action(conversation, request)
+
+    def answer_late(conversation: Conversation, request: Request) -> None:
+        both.set()
+        assert ended.wait(30.0)
+        reply(json=envelope({"uid": "late", "url": service.link("/bucket/late")})).action(conversation, request)
+
+    service.on("preupload", Step(refuse), Step(answer_late))
+    paths = papers(2)
+    with service.client() as client:
+        done = []
+        for one in client.convert_many(paths, to="md", out=out, jobs=2):
+            done.append(one)
+            ended.set()
+        rows = {row.reason: row.state for row in client.jobs()}
+        assert [each.sent for each in done] == [True, False]
+        assert rows == {
+            "No pages are left on this account": "planned",
+            "the run was stopped before it was sent": "planned",
+        }
+        assert service.count("put") == 0
+        assert not any(each.error for each in client.convert_many(paths, to="md", out=out))
+        assert {row.reason for row in client.jobs()} == {None}
 
 
 @pytest.mark.faults("AP-05")
@@ -141,7 +199,7 @@ def test_a_refused_key_stops_the_batch_and_leaves_all_to_go_on(
         errors = [each.error for each in done if each.error]
         assert all(isinstance(error, AuthError) for error in errors)
         assert sum(not each.sent for each in done) >= 60 - 14 - 6
-        assert {row.state for row in client.jobs()} <= {"parsed", "submitted", "uploading", "planned", "reserving"}
+        assert {row.state for row in client.jobs()} <= {"parsed", "submitted", "uploading", "planned"}
         before = service.paid
         service.always("status", None)
         assert not any(each.error for each in client.convert_many(paths, to="md", out=out))

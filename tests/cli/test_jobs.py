@@ -147,3 +147,17 @@ def test_what_this_machine_converted_is_kept_by_no_service(tmp_path):
     assert facts["account"] == "local"
     assert "kept until" not in facts
     assert "nothing was paid" in done.err
+
+
+def test_one_that_was_refused_before_it_was_paid_says_why(tmp_path, ledger):
+    paper = tmp_path / "poor.pdf"
+    paper.write_bytes(make_pdf(mark="poor"))
+    with ScriptedService() as service:
+        service.on("preupload", failed("parse_quota_limit"))
+        assert doc2x("convert", paper, "--to", "txt", "--out", tmp_path, env=account(service.origin)).code == 4
+    [row] = doc2x("jobs", "--unfinished", "--source", "poor.pdf", "--json").json
+    shown = doc2x("jobs", "show", str(row["id"]))
+    facts = dict(line.split("\t")[:2] for line in shown.lines)
+    assert (facts["state"], facts["reason"]) == ("planned", "No pages are left on this account")
+    assert (facts["code"], facts["trace id"]) == ("parse_quota_limit", "trace-4711")
+    assert "Nothing was paid for it. `doc2x convert` sends it." in shown.err
