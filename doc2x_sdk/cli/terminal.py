@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import IO
 
 import click
 
-__all__ = ["answer", "hush", "is_terminal", "prepare", "printable", "say", "show_warnings", "warn"]
+__all__ = ["answer", "hush", "is_terminal", "prepare", "printable", "say", "show_warnings", "unwarned", "warn"]
 
 
 def prepare() -> None:
@@ -71,6 +72,23 @@ def show_warnings() -> Callable[[], None]:
     log, handler = logging.getLogger("doc2x_sdk"), Shown(logging.WARNING)
     log.addHandler(handler)
     return lambda: log.removeHandler(handler)
+
+
+@contextmanager
+def unwarned() -> Iterator[None]:
+    """Keep the library's log quiet: what it would say is shown otherwise."""
+    import logging
+
+    log = logging.getLogger("doc2x_sdk")
+
+    def nothing(_: logging.LogRecord) -> bool:
+        return False
+
+    log.addFilter(nothing)
+    try:
+        yield
+    finally:
+        log.removeFilter(nothing)
 
 
 def hush() -> None:

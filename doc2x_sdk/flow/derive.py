@@ -176,7 +176,8 @@ class Exporters:
             if not isinstance(file, str | Path):
                 raise self._failure(offer, f"returned a {type(file).__name__} in its list of files")
             if not is_own_file(Path(file), out):
-                raise self._failure(offer, f"returned {shown(file)}, which is no regular file in its folder")
+                hint = missing(Path(file), out)
+                raise self._failure(offer, f"returned {shown(file)}, which is no regular file in its folder{hint}")
         paths = [Path(file) for file in files]
         if len({path.resolve() for path in paths}) < len(paths):
             raise self._failure(offer, "returned a file twice")
@@ -217,6 +218,13 @@ def measured(files: Any) -> str:
     if not isinstance(files, list):
         return f"a value of type {files if isinstance(files, ReturnedType) else type(files).__name__}"
     return f"one of {len(files)}"
+
+
+def missing(file: Path, folder: Path) -> str:
+    """Say why a path that was returned is not there, where that is it; empty otherwise."""
+    if not file.is_absolute() and os.path.lexists(folder / file):
+        return ": `out` belongs before its name"
+    return "" if os.path.lexists(file) else ": it is not there"
 
 
 def shown(file: str | Path) -> str:

@@ -7,6 +7,7 @@ not imported. A plugin that can't be used is a row with its reason, and the othe
 from __future__ import annotations
 
 import difflib
+import inspect
 import logging
 import os
 import re
@@ -215,7 +216,9 @@ def reason_of(error: PluginRaised) -> str:
     cause = error.__cause__
     if isinstance(cause, pluggy.PluginValidationError):
         line = " ".join(str(cause).split("\n", 1)[-1].split())
-        return f"{line}; is it made for a newer doc2x-sdk than {__version__}?"
+        hook = next((vars(hookspecs)[name] for name in HOOKS if f"{name}(" in line), None)
+        takes = f"; {hook.__name__} takes {', '.join(inspect.signature(hook).parameters)}" if hook else ""
+        return f"{line}{takes}; is it made for a newer doc2x-sdk than {__version__}?"
     return str(error)
 
 

@@ -8,7 +8,7 @@ import zipfile
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from doc2x_sdk.errors import Doc2XError
 from doc2x_sdk.hookspecs import Exporter
@@ -30,34 +30,48 @@ def check_exporter(exporter: Exporter, options: Mapping[str, Any] | None = None)
         exporter: yours; it must read a native format.
         options: for all runs.
 
-    Raises `AssertionError` with a line for each thing that is wrong.
+    Raises `AssertionError` with a line for each thing that is wrong; its cause is the first error, whose traceback
+    leads to the line in the exporter.
     """
     problems = list(problems_of(exporter, dict(options or {})))
-    if problems:
-        raise AssertionError("the exporter does not conform:\n" + "\n".join(f"- {problem}" for problem in problems))
+    where: dict[str, list[str]] = {}
+    for problem in problems:
+        where.setdefault(problem.text, []).append(problem.where)
+    if where:
+        lines = [f"- {', '.join(dict.fromkeys(places))}: {text}" for text, places in where.items()]
+        first = next((problem.error for problem in problems if problem.error is not None), None)
+        raise AssertionError("the exporter does not conform:\n" + "\n".join(lines)) from first
 
 
-def problems_of(exporter: Exporter, options: dict[str, Any]) -> Iterator[str]:
+class Problem(NamedTuple):
+    """Something that is wrong."""
+
+    where: str
+    text: str
+    error: BaseException | None = None
+
+
+def problems_of(exporter: Exporter, options: dict[str, Any]) -> Iterator[Problem]:
     """Yield what is wrong."""
     alone: dict[str, Run] = {}
     for sample in SAMPLES:
-        said = io.StringIO()
+        said, where = io.StringIO(), f"sample {sample}"
         try:
             with contextlib.redirect_stdout(said):
                 alone[sample] = run_exporter(exporter, sample, **options)
         except Doc2XError as error:
-            yield f"sample {sample}: {error.message}"
+            yield Problem(where, error.message, error)
             continue
         if said.getvalue():
-            yield f"sample {sample}: it prints to stdout, where results belong: {said.getvalue()[:60]!r}"
+            yield Problem(where, f"it prints to stdout, where results belong: {said.getvalue()[:60]!r}")
         leaks = [file.name for file in alone[sample].files if any(CANARY.encode() in each for each in contents(file))]
         if leaks:
-            yield f"sample {sample}: {', '.join(leaks)} holds a file from outside the bundle"
+            yield Problem(where, f"{', '.join(leaks)} holds a file from outside the bundle")
     if alone:
         yield from side_by_side(exporter, options, alone)
 
 
-def side_by_side(exporter: Exporter, options: dict[str, Any], alone: Mapping[str, Run]) -> Iterator[str]:
+def side_by_side(exporter: Exporter, options: dict[str, Any], alone: Mapping[str, Run]) -> Iterator[Problem]:
     """Run the samples that worked from threads, and yield what differs."""
 
     def names(sample: str) -> list[str]:
@@ -69,9 +83,9 @@ def side_by_side(exporter: Exporter, options: dict[str, Any], alone: Mapping[str
         for run in runs:
             error = run.exception()
             if error is not None:
-                yield f"sample {sample}, from threads: {error}"
+                yield Problem(f"sample {sample}, from threads", str(error), error)
             elif run.result() != [file.name for file in alone[sample].files]:
-                yield f"sample {sample}, from threads: other file names than alone"
+                yield Problem(f"sample {sample}, from threads", "other file names than alone")
 
 
 def contents(file: Path) -> Iterator[bytes]:

@@ -50,8 +50,10 @@ def test_plugins_lists_what_is_broken_with_its_reason(install: Install, capsys: 
     assert set(rows["doc2x-bad"]) == {
         *("package", "version", "name", "hooks", "formats", "state", "reason", "entry"),
     }
-    out = run(capsys, "plugins")[1]
+    _, out, err = run(capsys, "plugins")
     assert "doc2x-bad\t1.2\tbroken" in out
+    assert err == "", "the table has the reason"
+    assert "doc2x-bad 1.2 is not used" in run(capsys, "formats")[2]
 
 
 def test_formats_tells_the_options_of_one(install: Install, capsys: pytest.CaptureFixture[str]) -> None:

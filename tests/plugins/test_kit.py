@@ -2,6 +2,8 @@
 
 import subprocess
 import sys
+import traceback
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -9,8 +11,8 @@ import pytest
 from doc2x_sdk import Doc2X
 from doc2x_sdk.errors import ConfigError, ExporterError
 from doc2x_sdk.local.server import LocalServer
-from doc2x_sdk.models import NATIVE_FORMATS
-from doc2x_sdk.testing import SAMPLES, run_exporter, sample_bundle
+from doc2x_sdk.models import NATIVE_FORMATS, Bundle
+from doc2x_sdk.testing import SAMPLES, check_exporter, run_exporter, sample_bundle
 from tests.plugins.conftest import Exporter, write_text
 from tests.plugins.venvs import ROOT
 
@@ -83,3 +85,55 @@ def test_the_kit_holds_an_exporter_to_the_contract() -> None:
         run_exporter(Exporter(write_text), "novel")
     with pytest.raises(ConfigError, match="can't be had as 'other'"):
         run_exporter(Exporter(write_text, needs="other"))
+
+
+def fails(bundle: Bundle, out: Path, options: object) -> list[Path]:
+    return [out / f"{1 / 0}"]
+
+
+def fails_without_text(bundle: Bundle, out: Path, options: object) -> list[Path]:
+    bundle.main.read_text(encoding="utf-8").splitlines()[0]
+    return write_text(bundle, out, options)
+
+
+def prints(bundle: Bundle, out: Path, options: object) -> list[Path]:
+    print("here")
+    return write_text(bundle, out, options)
+
+
+def takes_what_is_outside(bundle: Bundle, out: Path, options: object) -> list[Path]:
+    path = out / "x.txt"
+    found = [bundle.folder / "../outside.txt"] if "outside.txt" in bundle.main.read_text(encoding="utf-8") else []
+    path.write_text("".join(file.read_text() for file in found) or "nothing")
+    return [path]
+
+
+def names_after_the_folder(bundle: Bundle, out: Path, options: object) -> list[Path]:
+    path = out / f"{out.parent.name}.txt"
+    path.write_text("x")
+    return [path]
+
+
+@pytest.mark.parametrize(
+    ("export", "line"),
+    [
+        (fails, "- sample paper, sample chinese, sample empty, sample hostile: The exporter of x failed: ZeroDivision"),
+        (fails_without_text, "- sample empty: The exporter of x failed: IndexError"),
+        (prints, "hostile: it prints to stdout, where results belong: 'here"),
+        (takes_what_is_outside, "- sample hostile: x.txt holds a file from outside the bundle"),
+        (names_after_the_folder, "sample hostile, from threads: other file names than alone"),
+    ],
+)
+def test_the_conformance_check_tells_each_fault_once(export: Callable[..., list[Path]], line: str) -> None:
+    with pytest.raises(AssertionError) as caught:
+        check_exporter(Exporter(export))
+    assert line in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 2
+    if "failed" in line:
+        assert isinstance(caught.value.__cause__, ExporterError)
+        lines = traceback.format_exception(caught.value)
+        assert any(f", in {export.__name__}" in each for each in lines), "the line of the exporter"
+
+
+def test_the_conformance_check_takes_an_exporter_that_is_right() -> None:
+    check_exporter(Exporter(write_text))

@@ -57,7 +57,7 @@ BAD = {
     "not marked": ("def doc2x_process_bundle(bundle): pass", "doc2x_process_bundle is not marked with doc2x_sdk.hook"),
     "newer": (
         "from doc2x_sdk import hookimpl\n@hookimpl\ndef doc2x_process_bundle(bundle, cloud): pass",
-        "newer doc2x-sdk than",
+        "doc2x_process_bundle takes bundle, context; is it made for a newer doc2x-sdk than",
     ),
     "nothing": ("x = 1", "it has no hook"),
     "wrapper": (

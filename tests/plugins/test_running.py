@@ -185,6 +185,11 @@ def odd_name(bundle: Bundle, out: Path, options: object) -> list[Path]:
     return [target]
 
 
+def name_alone(bundle: Bundle, out: Path, options: object) -> list[Path]:
+    (out / "x.txt").write_text("x")
+    return [Path("x.txt")]
+
+
 def pipe(bundle: Bundle, out: Path, options: object) -> list[Path]:
     os.mkfifo(out / "pipe")
     return [out / "pipe"]
@@ -202,8 +207,12 @@ def pipe(bundle: Bundle, out: Path, options: object) -> list[Path]:
         pytest.param(odd_name, "no regular file", marks=pytest.mark.faults("PL-04"), id="name that is no text"),
         pytest.param(twice, "twice", marks=pytest.mark.faults("PL-04"), id="twice"),
         pytest.param(
-            lambda b, out, o: [out / "gone"], "no regular file", marks=pytest.mark.faults("PL-04"), id="missing"
+            lambda b, out, o: [out / "gone"],
+            "in its folder: it is not there",
+            marks=pytest.mark.faults("PL-04"),
+            id="missing",
         ),
+        pytest.param(name_alone, "`out` belongs before", marks=pytest.mark.faults("PL-04"), id="name alone"),
         pytest.param(folder_itself, "no regular file", marks=pytest.mark.faults("PL-05"), id="folder"),
         pytest.param(pipe, "no regular file", marks=pytest.mark.faults("PL-05"), id="pipe"),
         pytest.param(

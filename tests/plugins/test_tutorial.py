@@ -4,6 +4,7 @@ import re
 import shlex
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -55,6 +56,16 @@ def test_the_tutorial_works_as_it_is_written(tmp_path: Path) -> None:
     outline = (desk / "out" / "paper.outline.txt").read_text(encoding="utf-8")
     assert outline.strip()
     assert len(outline.splitlines()) < 30
+
+
+def test_the_post_processor_of_the_tutorial_passes_its_test(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    section = PAGE.read_text(encoding="utf-8").partition("## Change what the service made")[2].partition("\n## ")[0]
+    piece, test = (match[3] for match in BLOCK.finditer(section))
+    (tmp_path / "doc2x_cdn.py").write_text(f"from doc2x_sdk import Option, hookimpl\n\n{piece}", encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    names: dict[str, Any] = {}
+    exec(compile(test, str(PAGE), "exec"), names)
+    names["test_pictures_are_linked"](tmp_path)
 
 
 def test_the_plugin_of_the_tutorial_is_short() -> None:

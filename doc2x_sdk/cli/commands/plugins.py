@@ -34,10 +34,11 @@ def command(*, as_json: bool) -> None:
 
     A plugin is a package with an entry point of the group `doc2x`; `pip install` and `pip uninstall` manage it.
     """
-    from doc2x_sdk.cli import tables
+    from doc2x_sdk.cli import tables, terminal
     from doc2x_sdk.formats.registry import Formats
 
-    rows = Formats.installed().rows
+    with terminal.unwarned():  # the table has the reasons
+        rows = Formats.installed().rows
     if as_json:
         tables.print_json([row.as_json() for row in rows])
         return
