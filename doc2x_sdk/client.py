@@ -37,8 +37,8 @@ __all__ = ["Doc2X"]
 
 log = logging.getLogger("doc2x_sdk")
 
-OF_THIS_MACHINE = ("DOC2X_LEDGER", "DOC2X_ARCHIVE", "DOC2X_ARCHIVE_DAYS", "DOC2X_ARCHIVE_SIZE")
-"""Variables that are not about an account, so that they count for `Doc2X.local` too."""
+OF_THIS_MACHINE = ("ledger", "archive", "archive_days", "archive_size", "exporter_timeout")
+"""Settings that are not about an account or its service, so that they count for `Doc2X.local` too."""
 
 
 class Doc2X(Batches):
@@ -137,7 +137,9 @@ class Doc2X(Batches):
     ) -> Self:
         """Start Doc2X on this machine, as a child process that ends with the client, and return its client.
 
-        It needs no account: a document engine stands behind the same protocol. No setting of a real account is used.
+        It needs no account: a document engine stands behind the same protocol. Of the environment and the config file
+        only those settings count that are not about an account or its service: `ledger`, `archive`, `archive_days`,
+        `archive_size` and `exporter_timeout`.
 
         Args:
             api: as for the client.
@@ -147,7 +149,7 @@ class Doc2X(Batches):
             **settings: as for the client.
 
         Raises:
-            ConfigError: the extra `local` is not installed, or the server did not start.
+            ConfigError: the extra `local` is not installed, the server did not start, or a setting is wrong.
         """
         from doc2x_sdk.local import child, extra  # noqa: PLC0415 - an extra, and only here
         from doc2x_sdk.local.settings import ServerSettings  # noqa: PLC0415
@@ -155,16 +157,12 @@ class Doc2X(Batches):
         told = ServerSettings(**(server or {}))
         process = child.start(told)
         try:
-            # The variables of an account must not lead here; those of proxies and CAs stay.
-            environ = {name: value for name, value in os.environ.items() if not name.startswith("DOC2X_")}
-            environ["DOC2X_CONFIG"] = os.devnull
-            environ |= {name: os.environ[name] for name in OF_THIS_MACHINE if name in os.environ}
             settings = {"base_url": process.url, "v1_base_url": process.url, **settings}
-            loaded = config.load(apikey=process.key, environ=environ, api=api, **settings)
+            loaded = config.load(apikey=process.key, api=api, only=OF_THIS_MACHINE, **settings)
             client = cls.__new__(cls)
             client._child = process
             client._engine = extra.engine_name(told.chunk_pages)
-            client._open(api, loaded, clock or Clock(), formats or Formats.installed(), environ)
+            client._open(api, loaded, clock or Clock(), formats or Formats.installed(), None)
         except BaseException:
             process.close()
             raise

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
@@ -36,6 +36,7 @@ def load(
     apikey: str | None = None,
     environ: Mapping[str, str] | None = None,
     api: Generation = "v2",
+    only: Collection[str] | None = None,
     **given: Any,
 ) -> Configuration:
     """Gather the settings and the key. Nothing is sent; a missing key is None.
@@ -44,6 +45,7 @@ def load(
         apikey: the key as an argument, before all other places.
         environ: the environment; the process's own by default.
         api: whose limits are the defaults.
+        only: the settings that environment and config file decide about; all of them by default.
         given: settings by name; None means not given.
 
     Raises:
@@ -61,12 +63,12 @@ def load(
     values: dict[str, Any] = dict(V1_LIMITS) if api == "v1" else {}
     origins: dict[str, str] = {}
     for name in known:
-        variable = f"DOC2X_{name.upper()}"
+        variable, is_open = f"DOC2X_{name.upper()}", only is None or name in only
         if given.get(name) is not None:
             values[name], origins[name] = coerce(name, given[name], "the argument"), "argument"
-        elif environ.get(variable):
+        elif is_open and environ.get(variable):
             values[name], origins[name] = coerce(name, environ[variable], variable), variable
-        elif name in written:
+        elif is_open and name in written:
             values[name], origins[name] = coerce(name, written[name], str(path)), str(path)
         else:
             origins[name] = "default"

@@ -17,9 +17,11 @@ from hypothesis import strategies as st
 
 from doc2x_sdk import Doc2X
 from doc2x_sdk.clock import Clock
+from doc2x_sdk.config import config_path
 from doc2x_sdk.errors import BudgetExceeded, OutcomeUnknown, TaskFailed
 from doc2x_sdk.flow.kept import without_permissions
 from doc2x_sdk.ledger.archive import Archive
+from doc2x_sdk.ledger.rows import read_jobs
 from doc2x_sdk.local.server import LocalServer
 from doc2x_sdk.local.settings import ServerSettings
 from doc2x_sdk.models import Progress
@@ -582,3 +584,24 @@ def test_what_this_machine_made_is_had_again_and_never_served_for_a_service(
         assert (document.archived, server.stats().parses) == (False, before + 1)
     with Doc2X.local(server={"chunk_pages": 3}) as client:
         assert not client.convert(book, to="md").archived
+
+
+def test_here_the_config_file_decides_about_what_is_no_accounts(
+    tmp_path: Path, ledger: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config_path().parent.mkdir(parents=True)
+    config_path().write_text(
+        f"archive = true\nledger = '{ledger}'\n"
+        "base_url = 'https://elsewhere.example'\naccount = 'mine'\nparse_timeout = 0.001\n"
+    )
+    monkeypatch.setenv("DOC2X_ARCHIVE_DAYS", "3")
+    monkeypatch.setenv("DOC2X_RETRIES", "9")
+    book = make_book(tmp_path / "paper.pdf", 1)
+    for archived in (False, True):
+        with Doc2X.local(server={"workers": 1}) as client:
+            assert client.convert(book, to="txt").archived is archived
+            settings = client.settings
+    assert (settings.archive_days, settings.parse_timeout, settings.retries) == (3, 3600.0, 2)
+    assert [row.account for row in read_jobs(ledger)] == ["local"]
+    with Doc2X.local(archive=False, server={"workers": 1}) as client:
+        assert not client.settings.archive
