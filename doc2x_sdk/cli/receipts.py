@@ -45,7 +45,8 @@ def brief(row: ParseRow) -> tuple[str, ...]:
     lacking = [f"{result.format} ({result.state})" for result in row.results if result.state != "done"]
     name = Path(row.source).name or row.source
     pages = str(row.pages or "")
-    return str(row.id), row.state, pages, ago(row.uid_at), ", ".join(done + lacking), name, row.uid or ""
+    results = ", ".join(dict.fromkeys(done + lacking))  # each once, though it may be in several places
+    return str(row.id), row.state, pages, ago(row.uid_at), results, name, row.uid or ""
 
 
 def facts(row: ParseRow) -> list[tuple[str, str]]:
@@ -81,15 +82,17 @@ def results(row: ParseRow) -> list[tuple[str, str, str]]:
 
 def next_step(row: ParseRow) -> str:
     """Return what can be done about a document."""
-    if row.state == "planned" and row.results and all(result.state == "done" for result in row.results):
+    is_complete = bool(row.results) and all(result.state == "done" for result in row.results)
+    if row.state == "planned" and is_complete:
         return "All results are there; nothing was paid for them."
     if row.state not in PAID:
         return STEPS[row.state]
-    if (row.expires_at() or 0.0) < time.time():
-        return "The service has forgotten it by now: it keeps a document for 24 hours."
     if row.account == LOCAL:
         return "This machine converted it; nothing was paid."
-    if row.results and all(result.state == "done" for result in row.results):
+    if (row.expires_at() or 0.0) < time.time():
+        told = "All results are there. " if is_complete else "`doc2x convert` pays for it again: "
+        return f"{told}The service has forgotten it, since it keeps a document for 24 hours."
+    if is_complete:
         return f"All results are there. For another format:\n  doc2x fetch {row.uid} --to FORMAT"
-    told = "`doc2x rescue` fetches what is not there yet, at no cost; or fetch it alone:"
+    told = "The same `doc2x convert` again, or `doc2x rescue`, fetches what is not there yet, at no cost; or it alone:"
     return f"{told}\n  doc2x fetch {row.uid} --to FORMAT"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import time
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -95,12 +97,12 @@ class Row:
         `of_many` leaves out what the summary of a batch says in one line: that results were there, or in the archive.
         """
         if self.error is not None and not isinstance(self.error, NotDone):
-            guard.complain(str(self.error.about(source=self.source)), self.error.advice)
+            guard.complain(when(of_many) + str(self.error.about(source=self.source)), self.error.advice)
         if self.document is None:
             return
         for name, failure in self.document.failures.items():
             advice = failure.advice if isinstance(failure, Doc2XError) else ""
-            guard.complain(f"{name}: {failure}", advice)
+            guard.complain(f"{when(of_many)}{name}: {failure}", advice)
         if quiet:
             return
         if self.was_archived and not of_many:
@@ -135,6 +137,11 @@ class Row:
         if self.error is not None:
             lines.append(self.error.message)
         return self.source, pages, "\n".join(lines)
+
+
+def when(of_many: bool) -> str:
+    """Return the time before a line that is read as a log the day after; nothing on a terminal, or of one document."""
+    return time.strftime("%H:%M:%S ") if of_many and not terminal.is_terminal(sys.stderr) else ""
 
 
 def error_json(error: BaseException) -> dict[str, Any]:

@@ -55,6 +55,33 @@ def test_filters(ledger, words, expected):
     assert [name for _, name in states(done)] == expected
     assert [row["source"].rpartition("/")[2] for row in doc2x("jobs", *words, "--json").json] == expected
     assert ("No such document" in done.err) is (not expected)
+    assert ("doc2x rescue" in done.err) is (words == ["--unfinished"])
+
+
+def test_what_is_all_done_is_said_so(ledger, tmp_path):
+    assert doc2x("convert", tmp_path / "bad.pdf", "--to", "txt", "--local", "--out", tmp_path / "out").code == 0
+    with closing(sqlite3.connect(ledger)) as connection, connection:
+        connection.execute("UPDATE result SET state = 'done'")
+        connection.execute("UPDATE parse SET state = 'parsed'")
+    done = doc2x("jobs", "--unfinished")
+    assert (done.code, done.out, done.err) == (0, "", f"Nothing is unfinished in {ledger}.\n")
+
+
+def test_a_format_is_told_once_whatever_the_number_of_places(ledger, tmp_path):
+    with ScriptedService() as service:
+        words = ["convert", tmp_path / "good.pdf", "--to", "txt", "--out", tmp_path / "more"]
+        assert doc2x(*words, env=account(service.origin)).code == 0
+    [line] = doc2x("jobs", "--state", "parsed").lines
+    assert line.split("\t")[4] == "txt"
+
+
+def test_what_the_service_has_forgotten_says_what_that_means(ledger):
+    with closing(sqlite3.connect(ledger)) as connection, connection:
+        connection.execute("UPDATE parse SET uid_at = uid_at - ?", (WEEK,))
+    assert "All results are there." in doc2x("jobs", "show", "1").err
+    with closing(sqlite3.connect(ledger)) as connection, connection:
+        connection.execute("UPDATE result SET state = 'wanted'")
+    assert "pays for it again" in doc2x("jobs", "show", "1").err
 
 
 def test_a_line_of_json_each_whatever_the_locale(tmp_path, ledger):

@@ -51,6 +51,16 @@ def test_a_finished_batch_has_nothing_to_do(tmp_path, papers):
     assert len(service.server.requests) == asked, "nothing is asked for what is there"
 
 
+def test_what_failed_in_a_batch_is_told_with_the_time(tmp_path, papers):
+    (papers / "broken.pdf").write_bytes(b"%PDF-1.4 and no more")
+    with ScriptedService() as service:
+        done = doc2x("convert", papers, "--to", "txt", "--out", tmp_path / "out", env=account(service.origin))
+        alone = doc2x("convert", papers / "broken.pdf", "--out", tmp_path / "out", env=account(service.origin))
+    assert (done.code, alone.code) == (8, 5)
+    assert re.search(r"^Error: \d\d:\d\d:\d\d .*broken\.pdf: ", done.err, re.MULTILINE)
+    assert alone.err.startswith(f"Error: {papers / 'broken.pdf'}: ")
+
+
 @pytest.mark.faults("CL-07")
 def test_one_finished_document_has_nothing_to_do(tmp_path):
     words = ["convert", EXAMPLE, "--to", "txt", "--out", tmp_path / "out"]

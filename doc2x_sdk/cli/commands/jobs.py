@@ -31,6 +31,10 @@ STATES = {
 }
 FILTERS = "Which"
 LAST = 50  # rows that a terminal shows unless told otherwise
+UNFINISHED = (
+    "The same `doc2x convert` again goes on with them, `doc2x rescue` fetches what is paid for. "
+    "`doc2x jobs show N` tells about one."
+)
 DAY = 24 * 3600.0
 RECEIPT_DAYS = 30
 
@@ -102,11 +106,15 @@ def command(
         return
     is_shown = terminal.is_terminal(sys.stdout)
     shown = list(itertools.islice(rows, last or (LAST if is_shown else None)))
-    print_rows(shown)
     if not shown:
-        terminal.say(f"No such document in {path}." if path.exists() else f"Nothing was sent yet: there is no {path}.")
-    elif is_shown and last is None and next(rows, None) is not None:
+        none = "Nothing is unfinished" if unfinished and not states and not source else "No such document"
+        terminal.say(f"{none} in {path}." if path.exists() else f"Nothing was sent yet: there is no {path}.")
+        return
+    print_rows(shown)
+    if is_shown and last is None and next(rows, None) is not None:
         terminal.say(f"The newest {LAST}; --last N shows more.")
+    if unfinished:
+        terminal.say(UNFINISHED)
 
 
 def print_rows(rows: list[ParseRow]) -> None:
