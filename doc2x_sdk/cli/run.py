@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import sys
 from collections import Counter
@@ -18,6 +19,7 @@ from doc2x_sdk.models import Document, Progress
 
 __all__ = ["TABLE_MOST", "Run", "fetch_line"]
 
+ONE_FETCH = re.compile(r"`doc2x fetch [^`]*`")
 AGAIN = "The same command goes on from there: what is done stays, and what was paid is not paid again."
 ENGINE_GAVE_UP = (
     "This machine's engine could not do it, for the reason given. With an account's key the service may: "
@@ -145,7 +147,8 @@ class Run:
             terminal.say(self.summary())
             if self.stopped is not None:
                 what = str(self.stopped).removesuffix(self.stopped.advice).rstrip()
-                terminal.say(f"{what}\n  {self.stopped.advice} {AGAIN}", label="Stopped:", colour="red")
+                advice = ONE_FETCH.sub("run the same command", self.stopped.advice)  # it is about all of them
+                terminal.say(f"{what}\n  {advice} {AGAIN}", label="Stopped:", colour="red")
         return self.interrupted or exit_of_many(self._codes.elements())
 
     def show_table(self) -> None:

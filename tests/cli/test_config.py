@@ -29,6 +29,19 @@ def test_every_setting_with_its_value_and_origin(tmp_path):
     assert KEY not in done.out + done.err
 
 
+def test_where_the_ledger_is_and_what_is_misspelt_is_told(tmp_path):
+    env = {"DOC2X_LEDGER": "", "DOC2X_PARSETIMEOUT": "5", "DOC2X_BASEURL": "", "XDG_STATE_HOME": str(tmp_path)}
+    done = doc2x("config", env=env)
+    rows = {line.split("\t")[0]: line.split("\t")[1:3] for line in done.lines}
+    assert Path(rows["ledger"][0]).name == "ledger.sqlite3"
+    assert rows["ledger"][1] == "default"
+    assert "DOC2X_PARSETIMEOUT is no setting. Is DOC2X_PARSE_TIMEOUT meant?" in done.err
+    assert "DOC2X_BASEURL" in done.err
+    assert "DOC2X_LEDGER is no" not in done.err
+    given = doc2x("config", env={"DOC2X_LEDGER": "~/mine.sqlite"})
+    assert "ledger\t~/mine.sqlite\tDOC2X_LEDGER" in given.out
+
+
 def test_json():
     told = doc2x("config", "--json").json
     assert told["apikey"] == {"set": False, "origin": "not set"}

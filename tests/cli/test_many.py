@@ -2,10 +2,15 @@
 
 import hashlib
 import re
+from pathlib import Path
 
 import pytest
 
-from tests.cli.command import EXAMPLE, account, doc2x, refused
+from doc2x_sdk.cli.inputs import Item
+from doc2x_sdk.cli.rows import NotDone, Row
+from doc2x_sdk.cli.run import Run
+from doc2x_sdk.errors import DiskFull
+from tests.cli.command import EXAMPLE, UID, account, doc2x, refused
 from tests.support.scripted import ScriptedServer, reply, reset
 from tests.support.scripted_service import PICTURE, ScriptedService, failed, make_pdf
 
@@ -325,3 +330,14 @@ def test_a_refused_key_ends_a_batch(tmp_path, papers):
     assert stopped.startswith(f"Stopped: {papers / 'a.pdf'}: The service refused the key")
     assert "doc2x config set-key" in advice
     assert "The same command goes on" in advice
+
+
+def test_what_ended_a_batch_leads_to_the_same_command_not_to_one_document(capsys):
+    run = Run([Item(Path(name)) for name in "ab"], to=("md",), out="out", quiet=False, as_json=False)
+    run.stopped = DiskFull("no space is left", source="a").about(uid=UID)
+    run.add(Row("a", error=run.stopped))
+    run.add(Row("b", error=NotDone(11, run.stopped)))
+    assert run.finish() == 11
+    err = capsys.readouterr().err
+    assert f"then `doc2x fetch {UID} --to md`" in err, "of the document itself"
+    assert "Free some space, then run the same command; nothing has to be paid again." in err.splitlines()[-1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 import click
@@ -37,7 +38,7 @@ def command(ctx: click.Context, *, as_json: bool) -> None:
     from dataclasses import fields
 
     from doc2x_sdk import config
-    from doc2x_sdk.cli import tables
+    from doc2x_sdk.cli import tables, terminal
 
     loaded = config.load()
     origins = loaded.origins
@@ -57,10 +58,26 @@ def command(ctx: click.Context, *, as_json: bool) -> None:
             }
         )
         return
+    if loaded.settings.ledger is None:
+        values["ledger"] = str(config.ledger_path(loaded.settings)), values["ledger"][1]
     key = ("set", origins["apikey"]) if loaded.key is not None else ("not set", "")
     rows = [("apikey", *key, "the account's key; never shown")]
     rows += [(name, shown(value), origins[name], about) for name, (value, about) in values.items()]
     tables.print_table(("Setting", "Value", "From", "What it is"), rows, wide=("What it is",))
+    for told in misspelt([f"DOC2X_{name.upper()}" for name in (*values, "apikey", "api_key", "config", "plugins")]):
+        terminal.warn(told)
+
+
+def misspelt(known: list[str]) -> list[str]:
+    """Tell of variables of the environment that look like ours and are none: they have no effect."""
+    from difflib import get_close_matches
+
+    near = {name: get_close_matches(name, known, 1) for name in sorted(os.environ) if name.startswith("DOC2X_")}
+    return [
+        f"{name} is no setting. {f'Is {close[0]} meant?' if close else ''}".rstrip()
+        for name, close in near.items()
+        if name not in known
+    ]
 
 
 def shown(value: object) -> str:
