@@ -157,7 +157,7 @@ class Batch:
         limit = WORKERS_FIRST
         if self._kit.ledger is not None:
             with suppress(LedgerError):  # told by the next document
-                limit = max(limit, int(2.5 * self._kit.ledger.task_limit(self._kit.account)) + 4)
+                limit = max(limit, int(5 * self._kit.ledger.task_limit(self._kit.account)) + 4)
         self._workers.hire(min(limit, WORKERS_MOST, self._jobs or WORKERS_MOST, max(1, self._expected)))
 
     def _work(self) -> None:
