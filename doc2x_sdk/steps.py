@@ -173,6 +173,7 @@ class Steps:
             clock=kit.clock,
             deadline=kit.clock.deadline(kit.settings.parse_timeout if timeout is None else timeout),
             floor=kit.floor,
+            silence=kit.silence,
             on_progress=lambda percent: report("parse", percent, 100),
         )
 

@@ -29,12 +29,14 @@ from doc2x_sdk.errors import (
     Doc2XError,
     LedgerError,
     NetworkError,
+    ProtocolError,
     QuotaExceeded,
     RateLimit,
 )
 from doc2x_sdk.flow.callbacks import CallbackRaised, call_back
 from doc2x_sdk.flow.kit import Kit, Stopped
 from doc2x_sdk.flow.pipeline import convert_source
+from doc2x_sdk.flow.silence import Silence
 from doc2x_sdk.flow.source import open_source, printable
 from doc2x_sdk.flow.staging import staging
 from doc2x_sdk.flow.wish import Wish
@@ -76,7 +78,8 @@ class Batch:
         self.stop, self._hold = threading.Event(), threading.Event()
         self._sleep_plain = kit.clock.sleep
         clock = replace(kit.clock, sleep=self._sleep)
-        self._kit = replace(kit, clock=clock, stop=self.stop, hold=self._hold, in_batch=True)
+        silence = Silence(kit.settings.outage)
+        self._kit = replace(kit, clock=clock, stop=self.stop, hold=self._hold, in_batch=True, silence=silence)
         self._wish = wish
         self._names = Names(wish, self._kit)
         self._expected = operator.length_hint(paths, WORKERS_MOST)
@@ -85,7 +88,7 @@ class Batch:
         self._jobs = jobs
         self._fail_fast = fail_fast
         self._on_progress = on_progress
-        self._outage = Outage(clock, kit.settings.outage, self._kit.check_stop)
+        self._outage = Outage(clock, kit.settings.outage, self._kit.check_stop, silence)
         self._local = threading.local()
         self._guard = threading.Lock()
         self._reason: Doc2XError | None = None
@@ -211,7 +214,7 @@ class Batch:
                 if not self._may_try_again(error, visit, give_up):
                     return Done(name, error=error)
             except Doc2XError as error:
-                if error.status is not None or error.code is not None:
+                if (error.status or error.code) and not isinstance(error, ProtocolError):
                     visit.answered()
                 return Done(name, error=error)
             except Exception as error:  # no document may end the others

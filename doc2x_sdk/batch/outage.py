@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,13 +9,12 @@ from contextlib import contextmanager
 from doc2x_sdk.batch.workers import LOOK
 from doc2x_sdk.clock import Clock
 from doc2x_sdk.errors import NetworkError
+from doc2x_sdk.flow.silence import Silence
 
 __all__ = ["Outage", "Visit"]
 
-log = logging.getLogger("doc2x_sdk")
-
 PAUSE_FIRST = 1.0
-PAUSE_MOST = 60.0  # also: one line a minute in the log
+PAUSE_MOST = 60.0
 
 
 class Outage:
@@ -26,15 +24,16 @@ class Outage:
         clock: time and chance.
         longest: seconds of silence after which the batch gives up.
         check: called while a document waits; may raise, which ends the wait.
+        silence: what the documents at work know of it; it tells the user.
     """
 
-    def __init__(self, clock: Clock, longest: float, check: Callable[[], None]) -> None:
+    def __init__(self, clock: Clock, longest: float, check: Callable[[], None], silence: Silence) -> None:
         self._clock = clock
         self._longest = longest
         self._check = check
+        self._silence = silence
         self._changed = threading.Condition()
         self._since: float | None = None
-        self._told = 0.0
         self._pause = PAUSE_FIRST
         self._trying: Visit | None = None
         self._given_up = False  # then what is at work waits for nobody any more, and the batch ends
@@ -72,21 +71,14 @@ class Outage:
         """Wait after a failure until it is time to try again; False when the silence has lasted too long."""
         with self._changed:
             now = self._clock.monotonic()
+            self._silence.failed(error, self._clock, asked=now if self._since is None else self._since)
             if self._since is None:
-                self._since, self._told = now, now - PAUSE_MOST
-            lasted = now - self._since
-            if lasted > self._longest:
+                self._since = self._silence.since or now
+            if now - self._since > self._longest:
                 self._given_up = True
                 self._changed.notify_all()
             if self._given_up:
                 return False
-            if now - self._told >= PAUSE_MOST:
-                self._told = now
-                log.warning(
-                    "no answer from the service for %.0f s; all documents wait, and one tries now and then (%s)",
-                    lasted,
-                    error.message,
-                )
             if self._trying is None:
                 self._trying = one
             mine = self._trying is one
@@ -97,8 +89,7 @@ class Outage:
     def over(self) -> None:
         """Note that the service answered: all go on."""
         with self._changed:
-            if self._since is not None:
-                log.warning("the service answers again, after %.0f s", self._clock.monotonic() - self._since)
+            self._silence.answered(self._clock)
             self._since, self._trying, self._pause = None, None, PAUSE_FIRST
             self._changed.notify_all()
 

@@ -15,6 +15,7 @@ from doc2x_sdk.flow.fetch import ExportSlots
 from doc2x_sdk.flow.heldup import HeldUp
 from doc2x_sdk.flow.pace import ParseSpeed
 from doc2x_sdk.flow.receipts import AnyReceipt, NoReceipt, canonical, where_of
+from doc2x_sdk.flow.silence import Silence
 from doc2x_sdk.flow.source import Source
 from doc2x_sdk.flow.staging import SharedStaging, sweep
 from doc2x_sdk.flow.wait import FAST, poll_floor
@@ -57,6 +58,7 @@ class Kit:
     budget: Budget = field(default_factory=Budget)
     in_batch: bool = False
     held_up: HeldUp = field(default_factory=HeldUp, repr=False)
+    silence: Silence = field(default_factory=Silence, repr=False)
     speed: ParseSpeed = field(default_factory=ParseSpeed, repr=False)
     swept: set[Path] = field(default_factory=set, repr=False)
     staging: SharedStaging = field(default_factory=SharedStaging, repr=False)

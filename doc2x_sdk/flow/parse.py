@@ -247,6 +247,7 @@ class Parsing:
                 speed=kit.speed if self._pages is not None else None,
                 looks_are_dear=lambda: kit.service.transport.is_paced,
                 others=kit.held_up,
+                silence=kit.silence,
                 on_working=self._seen_at_work,
                 on_progress=lambda percent: self._report("parse", percent, 100),
                 on_limit=receipt.limit_met,

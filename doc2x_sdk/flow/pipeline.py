@@ -90,6 +90,7 @@ def fetch(uid: str, wish: Wish, kit: Kit, *, on_progress: ProgressCallback | Non
                         deadline=kit.clock.deadline(kit.settings.parse_timeout),
                         floor=kit.floor,
                         pages=source.pages or None,
+                        silence=kit.silence,
                         on_progress=lambda percent: report("parse", percent, 100),
                     )
                     receipt.parsed(len(status.pages))

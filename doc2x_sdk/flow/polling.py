@@ -10,6 +10,7 @@ from doc2x_sdk.clock import Clock, Deadline
 from doc2x_sdk.errors import Doc2XError, NetworkError, ProtocolError, RateLimit, ResponseTooLarge, TaskFailed
 from doc2x_sdk.flow.heldup import HeldUp
 from doc2x_sdk.flow.pace import LONGEST_PAUSE, GrowingPace
+from doc2x_sdk.flow.silence import Silence
 from doc2x_sdk.service.answers import LIMIT_CODES, NOT_FOUND
 
 __all__ = ["Forgiving"]
@@ -59,21 +60,38 @@ class Forgiving:
         """Called with the code of each limit that keeps the service from beginning."""
         self.others: HeldUp | None = None
         """Other documents, of which one that ends makes room for one that a limit holds up."""
+        self.silence: Silence | None = None
+        """What all documents know of the service's silence."""
 
     def ask(self, question: Callable[[], T]) -> T | None:
         """Return the answer; None for a failure that was forgiven. Raises the failure that is not."""
+        asked = self._clock.monotonic()
         try:
             answer = question()
         except Doc2XError as error:
-            if not self.forgive(error):
+            forgiven = self.forgive(error)
+            self._heard(error, asked)
+            if not forgiven:
                 raise
             log.debug("asking again: %s", error)
             self._asked = error.retry_after or 0.0 if isinstance(error, RateLimit) else 0.0
             return None
+        self._heard(None, asked)
         self._trouble = 0
         self._failing_since = None
         self._pace = GrowingPace(self._clock, first=1.0, most=LONGEST_PAUSE)
         return answer
+
+    def _heard(self, error: Doc2XError | None, asked: float) -> None:
+        """Let all documents know whether the service has answered."""
+        if self.silence is None:
+            return
+        if error is None or not isinstance(error, NetworkError | ProtocolError):
+            self.silence.answered(self._clock)
+            return
+        now = self._clock.monotonic()
+        patience = self._patience - (now - (self._failing_since or now))
+        self.silence.failed(error, self._clock, asked=asked, left=min(patience, self.deadline.left()))
 
     def forgive(self, error: Doc2XError) -> bool:
         """Tell whether to ask again after this failure."""
@@ -92,9 +110,13 @@ class Forgiving:
                 if self.on_limit is not None:
                     self.on_limit(error.code)
             return self.working or self._within_patience()
-        if isinstance(error, ResponseTooLarge) or not self._network:
+        if isinstance(error, ResponseTooLarge) or not self._network or self._is_over(error):
             return False
         return isinstance(error, NetworkError | ProtocolError) and self._within_patience()
+
+    def _is_over(self, error: Doc2XError) -> bool:
+        """Tell whether all documents together have waited long enough for an answer."""
+        return isinstance(error, NetworkError) and self.silence is not None and self.silence.is_too_long(self._clock)
 
     def _within_patience(self) -> bool:
         now = self._clock.monotonic()

@@ -12,6 +12,7 @@ from doc2x_sdk.errors import FileError, IncompleteResult, TaskFailed, WaitTimeou
 from doc2x_sdk.flow.heldup import HeldUp
 from doc2x_sdk.flow.pace import ParsePace, ParseSpeed
 from doc2x_sdk.flow.polling import Forgiving
+from doc2x_sdk.flow.silence import Silence
 from doc2x_sdk.models import ParseStatus
 from doc2x_sdk.service.readers import failed_parse
 
@@ -53,6 +54,7 @@ def wait(
     speed: ParseSpeed | None = None,
     looks_are_dear: Callable[[], bool] = lambda: False,
     others: HeldUp | None = None,
+    silence: Silence | None = None,
     on_working: Callable[[], None] | None = None,
     on_progress: Callable[[int], None] | None = None,
     on_limit: Callable[[str | None], None] | None = None,
@@ -73,6 +75,7 @@ def wait(
         speed: of other parses: what the first look goes by, and what it teaches.
         looks_are_dear: tells whether the service limits requests at present, so that each look costs another a place.
         others: documents of the same client; the end of each parse lets one look that the service is too full for.
+        silence: what all documents of the client know of it; it tells the user.
         on_working: called when it first is.
         on_progress: called with a percentage that never falls.
         on_limit: called with the code when the service is too full to begin with the uid.
@@ -88,7 +91,7 @@ def wait(
     start, per_page = HERE if fast else (0.5, 0.15)
     pace = ParsePace(clock, pages or 1, floor=floor, start=start, per_page=per_page, speed=speed if fresh else None)
     polls = Forgiving(clock, deadline, patience=settings.patience, retries=settings.retries, fresh=fresh)
-    polls.on_limit, polls.working, polls.others = on_limit, working, others
+    polls.on_limit, polls.working, polls.others, polls.silence = on_limit, working, others, silence
     shown, word, tell = 0, "not asked yet", on_progress or untold
     room = others.a_parse_ended if others is not None else no_room
     if fresh:

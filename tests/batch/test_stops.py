@@ -21,6 +21,7 @@ from doc2x_sdk.errors import (
     QuotaExceeded,
 )
 from doc2x_sdk.flow import publish
+from doc2x_sdk.flow.silence import Silence
 from tests.batch.conftest import Papers
 from tests.support.clocks import SkippingClock, StillClock
 from tests.support.receipts import no_room
@@ -355,7 +356,7 @@ def test_an_outage_of_ten_minutes_pauses_the_batch(
                 before = len(service.server.requests)
                 down(service)
                 began.append(clock.monotonic())
-    lines = [record.message for record in caplog.records if "no answer from the service" in record.message]
+    lines = [record.message for record in caplog.records if "no usable answer from the service" in record.message]
     print(f"{asked - before} requests in 10 minutes without an answer, {len(lines)} lines in the log")
     assert [str(each.error) for each in done if each.error] == []
     assert service.paid == len(paths)
@@ -386,7 +387,7 @@ def test_once_an_outage_ended_the_batch_no_document_waits_for_another() -> None:
     def waits() -> None:
         pytest.fail("it waits for the other one")
 
-    outage = Outage(clock.clock, 10.0, waits)
+    outage = Outage(clock.clock, 10.0, waits, Silence(10.0))
     with outage.visit() as first, outage.visit() as second:
         assert first.silent(error)
         clock.advance(11.0)

@@ -12,6 +12,7 @@ DOWNLOAD = "flow/test_download_faults.py::"
 ARCHIVE = "flow/test_archives.py::"
 DISK = "flow/test_disk_faults.py::"
 SECRET = "flow/test_flow_secrets.py::"
+SILENCE = "flow/test_silence.py::"
 
 UPLOADS = [
     Guard(
@@ -148,6 +149,101 @@ UPLOADS = [
 ]
 
 WAITS = [
+    Guard(
+        "PO-04",
+        SILENCE + "test_a_document_at_work_is_heard_of_early_and_once",
+        "flow/silence.py",
+        "if self._is_told or lasted",
+        "if lasted",
+        case="closed",
+    ),
+    Guard(
+        "PO-04",
+        SILENCE + "test_that_it_answers_again_is_told_where_its_silence_was",
+        "flow/parse.py",
+        "                silence=kit.silence,\n",
+        "",
+        case="convert",
+    ),
+    Guard(
+        "PO-04",
+        SILENCE + "test_that_it_answers_again_is_told_where_its_silence_was",
+        "flow/pipeline.py",
+        "                        silence=kit.silence,\n",
+        "",
+        case="fetch",
+    ),
+    Guard(
+        "PO-04",
+        SILENCE + "test_that_it_answers_again_is_told_where_its_silence_was",
+        "steps.py",
+        "            silence=kit.silence,\n",
+        "",
+        case="wait",
+    ),
+    Guard(
+        "PO-04",
+        SILENCE + "test_a_question_that_others_overtook_begins_no_silence_in_the_past",
+        "flow/silence.py",
+        "asked if asked >= self._answered else now",
+        "asked",
+    ),
+    Guard(
+        "PO-04",
+        SILENCE + "test_what_nobody_asked_in_is_no_part_of_a_silence",
+        "flow/silence.py",
+        " or asked - self._failed > FORGOTTEN_AFTER",
+        "",
+    ),
+    Guard(
+        "PO-04",
+        SILENCE + "test_what_nobody_asked_in_is_no_part_of_a_silence",
+        "flow/silence.py",
+        "self._is_told and now - self._failed <= FORGOTTEN_AFTER",
+        "self._is_told",
+    ),
+    Guard(
+        "PO-04",
+        SILENCE + "test_what_is_not_asked_again_is_told_by_its_error_alone",
+        "flow/silence.py",
+        " or left <= 0",
+        "",
+    ),
+    Guard(
+        "TR-17",
+        SILENCE + "test_a_batch_says_until_when_it_waits_and_does_so_from_the_beginning_of_the_silence",
+        "flow/polling.py",
+        " or self._is_over(error)",
+        "",
+    ),
+    Guard(
+        "TR-17",
+        SILENCE + "test_a_page_in_place_of_answers_is_waited_for_no_longer_in_a_batch_and_that_is_said",
+        "batch/batch.py",
+        " and not isinstance(error, ProtocolError)",
+        "",
+    ),
+    Guard(
+        "TR-17",
+        SILENCE + "test_a_page_in_place_of_answers_is_waited_for_no_longer_in_a_batch_and_that_is_said",
+        "flow/silence.py",
+        "self._longest is not None and isinstance(error, NetworkError):",
+        "self._longest is not None:",
+    ),
+    Guard(
+        "TR-17",
+        SILENCE + "test_a_batch_says_until_when_it_waits_and_does_so_from_the_beginning_of_the_silence",
+        "batch/outage.py",
+        "self._silence.since or now",
+        "now",
+    ),
+    Guard(
+        "TR-17",
+        SILENCE + "test_a_batch_says_until_when_it_waits_and_does_so_from_the_beginning_of_the_silence",
+        "batch/batch.py",
+        "Silence(kit.settings.outage)",
+        "Silence()",
+    ),
     Guard(
         "PO-09",
         "flow/test_pace.py::test_where_looks_are_dear_parses_are_looked_at_once_or_where_they_are_long_twice_and_not_late",

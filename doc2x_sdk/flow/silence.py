@@ -1,0 +1,80 @@
+"""A service that gives no usable answer: told once, early, whichever document notices; and once when it is over."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+
+from doc2x_sdk.clock import Clock
+from doc2x_sdk.errors import Doc2XError, NetworkError
+
+__all__ = ["Silence"]
+
+log = logging.getLogger("doc2x_sdk")
+
+TOLD_AFTER = 15.0  # seconds; what is over before is not worth a word
+FORGOTTEN_AFTER = 180.0  # seconds without a question, as between two calls: nothing is known of them
+
+
+class Silence:
+    """What the documents of one client, or of one batch, know of the service's silence. Safe to use from threads.
+
+    It begins with the first question that got no usable answer, and any answer to any document ends it.
+
+    Args:
+        longest: seconds without an answer for which the service is asked again; None, and answers that can't be used,
+            let each document's patience decide.
+    """
+
+    def __init__(self, longest: float | None = None) -> None:
+        self._longest = longest
+        self._lock = threading.Lock()
+        self._answered = self._failed = float("-inf")
+        self._is_told = False
+        self.since: float | None = None
+        """When it began, on the monotonic clock; None while the service answers."""
+
+    def failed(self, error: Doc2XError, clock: Clock, *, asked: float, left: float = 0.0) -> None:
+        """Note that a question, asked at that moment, got no usable answer and is asked again for `left` seconds."""
+        now = clock.monotonic()
+        with self._lock:
+            if self.since is None or asked - self._failed > FORGOTTEN_AFTER:
+                self.since = asked if asked >= self._answered else now  # others were answered meanwhile
+                self._is_told = False
+            self._failed = now
+            lasted = now - self.since
+            if self._longest is not None and isinstance(error, NetworkError):
+                left = self._longest - lasted
+            if self._is_told or lasted < TOLD_AFTER or left <= 0:
+                return
+            self._is_told = True
+        log.warning(
+            "no usable answer from the service since %s (%s). It is asked again until %s. What was paid is in the "
+            "receipts: after a stop the same command, or call, goes on from there, and nothing is paid twice",
+            clock_time(clock.now() - lasted),
+            error.message,
+            clock_time(clock.now() + left),
+        )
+
+    def is_too_long(self, clock: Clock) -> bool:
+        """Tell whether it has lasted longer than it is waited for."""
+        with self._lock:
+            if self._longest is None or self.since is None:
+                return False
+            return clock.monotonic() - self.since > self._longest
+
+    def answered(self, clock: Clock) -> None:
+        """Note an answer."""
+        now = clock.monotonic()
+        with self._lock:
+            is_news = self._is_told and now - self._failed <= FORGOTTEN_AFTER
+            since, self.since = self.since, None
+            self._answered, self._is_told = now, False
+        if is_news and since is not None:
+            log.warning("the service answers again, after %.0f s", now - since)
+
+
+def clock_time(moment: float) -> str:
+    """Return the local time of a moment in seconds since 1970."""
+    return time.strftime("%H:%M:%S", time.localtime(moment))
