@@ -87,6 +87,7 @@ class CrowdBar(Crowd):
         return self
 
     def __exit__(self, *_: object) -> None:
+        terminal.leave_dead()
         self._display.stop()
 
     def step(self, progress: Progress) -> None:
@@ -100,6 +101,7 @@ class CrowdBar(Crowd):
 
     def end(self, row: Row) -> None:
         """Move the bar."""
+        terminal.leave_dead()  # the batch goes on when its terminal was closed and nobody ends it
         super().end(row)
         with self._guard:
             self._at.pop(row.source, None)

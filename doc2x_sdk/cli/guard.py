@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType, TracebackType
@@ -58,8 +57,7 @@ def guard() -> Iterator[None]:
         try:
             yield
         finally:
-            if sys.stdout is not None and not sys.stdout.closed:
-                sys.stdout.flush()
+            terminal.flush()
     except click.exceptions.Exit:
         raise
     except click.UsageError as error:

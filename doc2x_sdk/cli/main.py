@@ -170,5 +170,8 @@ def main(args: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code; `args` are the process's own by default."""
     terminal.prepare()
     sys.excepthook = guard.report_bug(verbose=lambda: "--verbose" in sys.argv or "-v" in sys.argv)
-    code = app.main(args, prog_name="doc2x", standalone_mode=False, windows_expand_args=False, obj=guard.listen)
+    try:
+        code = app.main(args, prog_name="doc2x", standalone_mode=False, windows_expand_args=False, obj=guard.listen)
+    finally:
+        terminal.give_up()
     return code if isinstance(code, int) else 0

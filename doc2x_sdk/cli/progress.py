@@ -142,6 +142,7 @@ class Bars:
         return self
 
     def __exit__(self, *_: object) -> None:
+        terminal.leave_dead()
         self._display.stop()
 
     def begin(self, name: str) -> None:

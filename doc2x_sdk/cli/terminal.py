@@ -3,15 +3,29 @@
 from __future__ import annotations
 
 import os
+import stat
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import IO
 
 import click
 
-__all__ = ["answer", "hush", "is_terminal", "prepare", "printable", "say", "show_warnings", "unwarned", "warn"]
+__all__ = [
+    "answer",
+    "flush",
+    "give_up",
+    "hush",
+    "is_terminal",
+    "leave_dead",
+    "prepare",
+    "printable",
+    "say",
+    "show_warnings",
+    "unwarned",
+    "warn",
+]
 
 
 def prepare() -> None:
@@ -37,22 +51,49 @@ def printable(text: str) -> str:
 
 
 def answer(line: str) -> None:
-    """Write a line of the result to stdout, now: a reader of the pipe may wait for it."""
+    """Write a line of the result to stdout, now: a reader of the pipe may wait for it. Raises what `flush` raises."""
     if sys.stdout is not None:
         sys.stdout.write(f"{line}\n")
+        flush()
+
+
+def flush() -> None:
+    """Let stdout write what it holds.
+
+    Raises `OutputError` when it can't be written (a full disk), and `BrokenPipeError` as it is.
+    """
+    if sys.stdout is None or sys.stdout.closed:
+        return
+    try:
         sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        from doc2x_sdk.errors import OutputError
+
+        hush(1)  # what is still buffered would fail once more at the end
+        told = f"Standard output can't be written: {error.strerror}"
+        raise OutputError(told, advice="Send it elsewhere, then run the same command again.") from None
 
 
 def say(text: str, *, label: str = "", colour: str | None = None) -> None:
-    """Write a message to stderr, each of its lines escaped, with a coloured label on a terminal."""
+    """Write a message to stderr, each of its lines escaped, with a coloured label on a terminal.
+
+    Where stderr can't be written (its terminal is gone, its disk is full) the work goes on without.
+    """
     if sys.stderr is None:
         return
     lines = "\n".join(printable(line) for line in text.split("\n"))
     plain = os.name == "nt" or "NO_COLOR" in os.environ or os.environ.get("TERM") == "dumb"
     if label and colour and not plain and is_terminal(sys.stderr):
         label = click.style(label, fg=colour, bold=True)
-    sys.stderr.write(f"{label} {lines}\n" if label else f"{lines}\n")
-    sys.stderr.flush()
+    try:
+        sys.stderr.write(f"{label} {lines}\n" if label else f"{lines}\n")
+        sys.stderr.flush()
+    except BrokenPipeError:
+        raise
+    except OSError:
+        pass
 
 
 def warn(text: str) -> None:
@@ -91,11 +132,28 @@ def unwarned() -> Iterator[None]:
         log.removeFilter(nothing)
 
 
-def hush() -> None:
+def hush(*descriptors: int) -> None:
     """Send what is still buffered for a closed pipe nowhere, so that the end of the process is quiet."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     try:
-        for descriptor in (1, 2):
+        for descriptor in descriptors or (1, 2):
             os.dup2(nowhere, descriptor)
     finally:
         os.close(nowhere)
+
+
+def give_up() -> None:
+    """Drop what stderr holds and can't write, at the end: Python would make an exit code of its own of it."""
+    if sys.stderr is not None and not sys.stderr.closed:
+        try:
+            sys.stderr.flush()
+        except OSError:
+            hush(2)
+
+
+def leave_dead() -> None:
+    """Write nowhere what would go to a terminal that was closed."""
+    for descriptor in (1, 2):
+        with suppress(OSError):
+            if stat.S_ISCHR(os.fstat(descriptor).st_mode) and not os.isatty(descriptor):
+                hush(descriptor)

@@ -92,6 +92,18 @@ def odd(tmp_path):
     return path
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a file that is always full")
+def test_a_stream_that_cannot_be_written_is_told_or_done_without():
+    with open("/dev/full", "w") as full:  # noqa: PTH123 - a device
+        for words in (["formats"], ["config", "--json"], ["--help"]):
+            done = ended(start(*words, stdout=full))
+            assert (done.code, "Traceback" in done.err, "bug" in done.err) == (11, False, False), words
+            assert "Standard output can't be written: No space left" in done.err
+        process = start("convert", "no-such-file.pdf", stderr=full)
+        assert process.communicate(timeout=60)[0] == b""
+        assert process.returncode == 5
+
+
 @pytest.mark.faults("CL-08")
 @pytest.mark.parametrize("locale", LOCALES)
 def test_an_odd_name_is_converted_and_shown_escaped(tmp_path, service, odd, locale):

@@ -3,6 +3,7 @@
 import os
 import signal
 import sqlite3
+import sys
 import threading
 import time
 from contextlib import closing
@@ -100,6 +101,33 @@ def test_one_signal_stops_in_order(papers, name, code):
         again = doc2x(*words(papers), env=account(service.origin))
         assert (again.code, len(again.lines)) == (0, DOCUMENTS), again.err
         assert (service.paid, len(service.stored)) == (DOCUMENTS, DOCUMENTS), "each was sent and paid once"
+
+
+@pytest.mark.faults("CL-03")
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no terminals that can be opened from here")
+@pytest.mark.parametrize("hangs_up", [True, False], ids=["hung-up", "left-alone"])
+def test_a_terminal_that_is_closed_ends_it_in_order_or_not_at_all(papers, hangs_up):
+    slow = Slow(AT_ONCE)
+    with ScriptedService() as service:
+        service.always("status", Step(slow.act))
+        ours, its = os.openpty()
+        process = start(*words(papers), env=account(service.origin), stdout=its, stderr=its)
+        os.close(its)
+        assert slow.full.wait(LIMIT)
+        os.close(ours)  # without a session of its own nobody is told
+        if hangs_up:
+            process.send_signal(signal.SIGHUP)
+        else:
+            service.always("status", None)
+        try:
+            code = process.wait(LIMIT)
+        finally:
+            process.kill()
+        assert code == (129 if hangs_up else 0)
+        if hangs_up:
+            assert check_ledger() == ["submitted"] * AT_ONCE
+        else:
+            assert len(list((papers.parent / "out").glob("*.txt"))) == DOCUMENTS
 
 
 @pytest.mark.faults("CL-01", "CL-03")

@@ -77,6 +77,22 @@ GUARDS = [
         case="SIGTERM",
     ),
     Guard(
+        "CL-03",
+        "cli/test_signals.py::test_a_terminal_that_is_closed_ends_it_in_order_or_not_at_all",
+        "cli/crowd.py",
+        "        terminal.leave_dead()\n        self._display.stop()",
+        "        self._display.stop()",
+        case="hung-up",
+    ),
+    Guard(
+        "CL-03",
+        "cli/test_signals.py::test_a_terminal_that_is_closed_ends_it_in_order_or_not_at_all",
+        "cli/crowd.py",
+        "        terminal.leave_dead()  # the batch goes on when its terminal was closed and nobody ends it\n",
+        "",
+        case="left-alone",
+    ),
+    Guard(
         "CL-07",
         "cli/test_many.py::test_a_finished_batch_has_nothing_to_do",
         RUN,
