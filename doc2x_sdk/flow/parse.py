@@ -179,6 +179,7 @@ class Parsing:
                 self._options,
                 settings=kit.settings,
                 clock=kit.clock,
+                silence=kit.silence,
                 on_uid=self._note,
                 on_progress=self._sent,
                 on_working=self._seen_at_work,
@@ -191,7 +192,7 @@ class Parsing:
     def _note_failure(self, error: Doc2XError) -> None:
         """Note why nothing was paid, where that is certain."""
         row = self._receipt.row
-        if isinstance(error, LedgerError) or row is None:
+        if row is None or isinstance(error, LedgerError):
             return
         if row.state in UNSENT:
             self._receipt.unpaid(error)
@@ -224,6 +225,7 @@ class Parsing:
             uid,
             settings=self._kit.settings,
             clock=self._kit.clock,
+            silence=self._kit.silence,
             within=within,
             on_working=self._seen_at_work,
         )

@@ -20,7 +20,7 @@ FORGOTTEN_AFTER = 180.0  # seconds without a question, as between two calls: not
 class Silence:
     """What the documents of one client, or of one batch, know of the service's silence. Safe to use from threads.
 
-    It begins with the first question that got no usable answer, and any answer to any document ends it.
+    It begins with the first question that got no usable answer, and an answer to any look at a parse ends it.
 
     Args:
         longest: seconds without an answer for which the service is asked again; None, and answers that can't be used,

@@ -17,6 +17,7 @@ from doc2x_sdk.config import Settings
 from doc2x_sdk.errors import AuthError, Doc2XError, FileError, InputChanged, NetworkError, ProtocolError
 from doc2x_sdk.flow.pace import GrowingPace
 from doc2x_sdk.flow.polling import Forgiving
+from doc2x_sdk.flow.silence import Silence
 from doc2x_sdk.flow.source import Source
 from doc2x_sdk.models import ParseOptions, UploadSlot
 from doc2x_sdk.service.answers import NOT_FOUND
@@ -107,6 +108,7 @@ def upload(
     *,
     settings: Settings,
     clock: Clock,
+    silence: Silence,
     on_uid: Callable[[str], None] | None = None,
     on_progress: Callable[[int], None] | None = None,
     on_working: Callable[[], None] | None = None,
@@ -120,6 +122,7 @@ def upload(
         options: of the parse.
         settings: retries and patience.
         clock: time and chance.
+        silence: what all documents of the client know of it.
         on_uid: called with each uid before its bytes are sent: the moment to write it down.
         on_progress: called with the bytes handed over so far.
         on_working: called when a look after a lost answer sees the service at work on it.
@@ -137,7 +140,7 @@ def upload(
             on_uid(slot.uid)
         try:
             with SourceBody(source, on_progress) as body:
-                send(service, slot, body, settings=settings, clock=clock, on_working=on_working)
+                send(service, slot, body, settings=settings, clock=clock, silence=silence, on_working=on_working)
         except Doc2XError as error:
             refused = error.status == 403 and not isinstance(error, AuthError)  # the store, not the API
             if not refused or attempt == NEW_LINKS:
@@ -175,6 +178,7 @@ def send(
     *,
     settings: Settings,
     clock: Clock,
+    silence: Silence,
     on_working: Callable[[], None] | None = None,
 ) -> None:
     """Send the bytes; when the answer is lost, ask the status, and send once more only if there is no file."""
@@ -186,7 +190,7 @@ def send(
                 raise
             body.check_unchanged()
             log.info("uid %s: the upload's answer was lost; asking the status", slot.uid)
-            if is_stored(service, slot.uid, settings=settings, clock=clock, on_working=on_working):
+            if is_stored(service, slot.uid, settings=settings, clock=clock, silence=silence, on_working=on_working):
                 return
             if last:
                 raise
@@ -202,6 +206,7 @@ def is_stored(
     *,
     settings: Settings,
     clock: Clock,
+    silence: Silence,
     within: float = STORED_WITHIN,
     on_working: Callable[[], None] | None = None,
 ) -> bool:
@@ -215,6 +220,7 @@ def is_stored(
     not_found_for, silent_for = None, clock.deadline(settings.patience)
     pace = GrowingPace(clock, first=0.5)
     while not silent_for.passed():
+        asked = clock.monotonic()
         try:
             status = service.status(uid)
         except AuthError:
@@ -222,6 +228,7 @@ def is_stored(
         except (NetworkError, ProtocolError) as error:
             log.debug("uid %s: no word about the upload: %s", uid, error)
             said = error
+            silence.failed(error, clock, asked=asked, left=silent_for.left())
         except Doc2XError as error:
             if error.code == NOT_FOUND:
                 not_found_for = not_found_for or clock.deadline(within)

@@ -13,7 +13,7 @@ from doc2x_sdk.errors import NetworkError, ProtocolError
 from doc2x_sdk.flow.silence import Silence
 from tests.support.clocks import SharedClock, StillClock
 from tests.support.scripted import Conversation, Request, Step, close, envelope, reply
-from tests.support.scripted_service import ScriptedService, make_pdf, processing
+from tests.support.scripted_service import Done, ScriptedService, make_pdf, processing
 from tests.support.wire import KEY
 
 TOLD = re.compile(r"no usable answer from the service since ([\d:]+) \((.+)\)\. It is asked again until ([\d:]+)\. ")
@@ -85,13 +85,14 @@ def test_a_document_at_work_is_heard_of_early_and_once(
 
 
 @pytest.mark.faults("PO-04")
-@pytest.mark.parametrize("way", ["convert", "fetch", "wait"])
+@pytest.mark.parametrize("way", ["convert", "an upload", "fetch", "wait"])
 def test_that_it_answers_again_is_told_where_its_silence_was(
     way: str, service: ScriptedService, paper: Path, clock: StillClock
 ) -> None:
     heal_after(service, clock, 60.0)
     with service.client(clock) as client, Ear(clock) as ear:
-        if way == "convert":
+        if way in ("convert", "an upload"):
+            service.on("put", None if way == "convert" else Done(close()))
             client.convert(paper)
         elif way == "fetch":
             client.fetch(service.parsed(make_pdf()), to="txt")

@@ -19,8 +19,8 @@ UPLOADS = [
         "UP-01",
         UPLOAD + "test_a_lost_answer_to_the_upload_is_settled_by_the_status",
         "flow/upload.py",
-        "            if is_stored(service, slot.uid, settings=settings, clock=clock, on_working=on_working):\n"
-        "                return\n",
+        "            if is_stored(service, slot.uid, settings=settings, clock=clock, silence=silence, "
+        "on_working=on_working):\n                return\n",
         "",
     ),
     Guard(
@@ -161,9 +161,17 @@ WAITS = [
         "PO-04",
         SILENCE + "test_that_it_answers_again_is_told_where_its_silence_was",
         "flow/parse.py",
-        "                silence=kit.silence,\n",
-        "",
+        "                silence=kit.silence,\n                on_working",
+        "                on_working",
         case="convert",
+    ),
+    Guard(
+        "PO-04",
+        SILENCE + "test_that_it_answers_again_is_told_where_its_silence_was",
+        "flow/upload.py",
+        "            silence.failed(error, clock, asked=asked, left=silent_for.left())\n",
+        "",
+        case="upload",
     ),
     Guard(
         "PO-04",
