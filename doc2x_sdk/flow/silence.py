@@ -1,4 +1,4 @@
-"""A service that gives no usable answer: told once, early, whichever document notices; and once when it is over."""
+"""A service that gives no usable answer: told early and for all documents in one, and once when it is over."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ __all__ = ["Silence"]
 log = logging.getLogger("doc2x_sdk")
 
 TOLD_AFTER = 15.0  # seconds; what is over before is not worth a word
+TOLD_EVERY = 60.0  # seconds between two words
 FORGOTTEN_AFTER = 180.0  # seconds without a question, as between two calls: nothing is known of them
 
 
@@ -31,7 +32,7 @@ class Silence:
         self._longest = longest
         self._lock = threading.Lock()
         self._answered = self._failed = float("-inf")
-        self._is_told = False
+        self._told: float | None = None
         self.since: float | None = None
         """When it began, on the monotonic clock; None while the service answers."""
 
@@ -41,14 +42,17 @@ class Silence:
         with self._lock:
             if self.since is None or asked - self._failed > FORGOTTEN_AFTER:
                 self.since = asked if asked >= self._answered else now  # others were answered meanwhile
-                self._is_told = False
+                self._told = None
             self._failed = now
-            lasted = now - self.since
+            lasted, told = now - self.since, self._told
             if self._longest is not None and isinstance(error, NetworkError):
                 left = self._longest - lasted
-            if self._is_told or lasted < TOLD_AFTER or left <= 0:
+            if lasted < TOLD_AFTER or left <= 0 or (told is not None and now - told < TOLD_EVERY):
                 return
-            self._is_told = True
+            self._told = now
+        if told is not None:
+            log.warning("still no usable answer from the service, after %.0f s (%s)", lasted, error.message)
+            return
         log.warning(
             "no usable answer from the service since %s (%s). It is asked again until %s. What was paid is in the "
             "receipts: after a stop the same command, or call, goes on from there, and nothing is paid twice",
@@ -68,9 +72,9 @@ class Silence:
         """Note an answer."""
         now = clock.monotonic()
         with self._lock:
-            is_news = self._is_told and now - self._failed <= FORGOTTEN_AFTER
+            is_news = self._told is not None and now - self._failed <= FORGOTTEN_AFTER
             since, self.since = self.since, None
-            self._answered, self._is_told = now, False
+            self._answered, self._told = now, None
         if is_news and since is not None:
             log.warning("the service answers again, after %.0f s", now - since)
 

@@ -17,6 +17,7 @@ from tests.support.scripted_service import Done, ScriptedService, make_pdf, proc
 from tests.support.wire import KEY
 
 TOLD = re.compile(r"no usable answer from the service since ([\d:]+) \((.+)\)\. It is asked again until ([\d:]+)\. ")
+STILL = re.compile(r"still no usable answer from the service, after \d+ s \(.+\)$")
 
 
 class Ear(logging.Handler):
@@ -75,8 +76,10 @@ def test_a_document_at_work_is_heard_of_early_and_once(
         service.on("status", processing(40))
         with pytest.raises(Exception, match="The status"):
             client.convert(paper)
-    ((at, told),) = ear.heard
+    (at, told), *later = ear.heard
     since, what, lasts = read(told)
+    assert [still for _, still in later if not STILL.match(still)] == []
+    assert [round((moment - at) / 60) for moment, _ in later] == [1]
     assert what.startswith("The status")
     assert 15 <= at - 1000 - since <= 25
     assert 119 <= lasts <= 123
@@ -125,8 +128,9 @@ def test_five_documents_at_work_are_one_outage() -> None:
         done = reply(json=envelope({"status": "success", "progress": 100, "result": service.result()}))
         service.always("status", Step(status))
         clock.run(*(partial(work, number) for number in range(5)))
-    (first, told), (_, last) = ear.heard
+    (first, told), (_, still), (_, last) = ear.heard
     assert TOLD.match(told)
+    assert STILL.match(still)
     assert 20.0 <= first <= 32.0
     assert last.startswith("the service answers again, after 9")
     assert service.paid == 5
@@ -148,8 +152,10 @@ def test_a_batch_says_until_when_it_waits_and_does_so_from_the_beginning_of_the_
         service.always("status", None)
         (again,) = client.convert_many([paper], to="md", out=tmp_path / "out")
         assert again.error is None
-    ((at, told),) = ear.heard
+    (at, told), *later = ear.heard
     since, _, lasts = read(told)
+    assert all(STILL.match(still) for _, still in later)
+    assert 5 <= len(later) <= 9
     assert at - 1000 - since <= 25
     assert 599 <= lasts <= 601
     assert 600 <= ended - 1000 - since <= 665  # the document that tries does so once a minute
@@ -166,7 +172,8 @@ def test_a_page_in_place_of_answers_is_waited_for_no_longer_in_a_batch_and_that_
     with service.client(clock) as client, Ear(clock) as ear:
         (done,) = client.convert_many([paper], to="md", out=tmp_path / "out")
     assert isinstance(done.error, ProtocolError)
-    ((_, told),) = ear.heard
+    (_, told), *later = ear.heard
+    assert all(STILL.match(still) for _, still in later)
     assert 178 <= read(told)[2] <= 182
 
 
