@@ -149,7 +149,18 @@ class Run:
                 what = str(self.stopped).removesuffix(self.stopped.advice).rstrip()
                 advice = ONE_FETCH.sub("run the same command", self.stopped.advice)  # it is about all of them
                 terminal.say(f"{what}\n  {advice} {AGAIN}", label="Stopped:", colour="red")
+        return self.code
+
+    @property
+    def code(self) -> int:
+        """The exit code, as far as the run has come."""
         return self.interrupted or exit_of_many(self._codes.elements())
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many documents became what, and the pages of those that were converted."""
+        words = STATES | {"pages": "pages"}
+        return {word.replace(" ", "_"): self._counts[name] for name, word in words.items() if self._counts[name]}
 
     def show_table(self) -> None:
         """Draw the table of what was begun; of very many documents those that are not done."""

@@ -174,7 +174,7 @@ def command(ctx: click.Context, /, inputs: tuple[str, ...], **options: Any) -> N
 
     if options["dry_run"]:
         ctx.exit(quote(items, opened, options))
-    run = many(items, opened, options) if len(items) > 1 else one(items, opened, options)
+    run = many(items, opened, options, inputs) if len(items) > 1 else one(items, opened, options)
     ctx.exit(run.finish())
 
 
@@ -203,9 +203,11 @@ def one(items: Sequence[Item], opened: Opened, options: dict[str, Any]) -> Run:
     return run
 
 
-def many(items: Sequence[Item], opened: Opened, options: dict[str, Any]) -> Run:
-    """Convert several documents in a batch."""
+def many(items: Sequence[Item], opened: Opened, options: dict[str, Any], inputs: Sequence[str]) -> Run:
+    """Convert several documents in a batch, and write down how it ended."""
+    from doc2x_sdk import config
     from doc2x_sdk.cli.many import Many
+    from doc2x_sdk.cli.record import Ended, facts_of, recorded
     from doc2x_sdk.cli.stopping import Stopping
 
     run = Many(items, **talk(options))
@@ -213,6 +215,16 @@ def many(items: Sequence[Item], opened: Opened, options: dict[str, Any]) -> Run:
     with Stopping() as stopping, ExitStack() as stack:
         if client is not None:
             stack.enter_context(client)
+            ledger, told = config.ledger_path(client.settings), {name: options[name] for name in ("to", "out")}
+            stack.enter_context(
+                recorded(
+                    ledger,
+                    inputs,
+                    documents=len(items),
+                    end=lambda: Ended(run.code, run.counts, facts_of(run.stopped)),
+                    **told,
+                )
+            )
         names = ("retry_failed", "jobs", "fail_fast")
         run.through(client, stopping, **costs(options), **wishes(options), **{name: options[name] for name in names})
     return run

@@ -48,6 +48,7 @@ RECEIPT_DAYS = 30
         ("The newest", "doc2x jobs"),
         ("What is not finished, or may have been paid for nothing", "doc2x jobs --unfinished"),
         ("All about one", "doc2x jobs show 0192d745-5776-7261-abbd-814df4af3449"),
+        ("When batches ran, and what ended each", "doc2x jobs runs"),
         ("Everything, for another program", "doc2x jobs --export jsonl > jobs.jsonl"),
     ),
     notes={"States": list(STATES.items())},
@@ -162,6 +163,40 @@ def show(*, uid: str, ledger: str | None, as_json: bool) -> None:
     if row.results:
         tables.print_table(("Format", "State", "File"), results(row))
     terminal.say(next_step(row))
+
+
+@command.command(
+    "runs",
+    cls=Command,
+    short_help="Show when batches ran, and what ended each.",
+    examples=(("The newest ten", "doc2x jobs runs"), ("For a program", "doc2x jobs runs --json")),
+)
+@option(
+    "--last", type=click.IntRange(1), metavar="N", default=10, show_default=True, section=FILTERS, help="The newest N."
+)
+@ledger_option
+@json_option("a list with a row for each batch")
+def runs(*, last: int, ledger: str | None, as_json: bool) -> None:
+    """Show the batches of `doc2x convert` that ran here, the newest first, and what ended each.
+
+    It tells when, how many documents became what, the exit code and what stopped it. It is written down beside the
+    receipts, so it is there when terminal and log are gone. A batch that was killed is known by the lack of an end.
+    """
+    from doc2x_sdk.cli import tables, terminal
+    from doc2x_sdk.cli.record import read_runs
+    from doc2x_sdk.cli.runs import cells, go_on
+
+    rows = read_runs(ledger_file(ledger))
+    if as_json:
+        tables.print_json([row.as_dict() for row in rows[:last]])
+        return
+    if not rows:
+        terminal.say(f"No batch is written down beside {ledger_file(ledger)}.")
+        return
+    columns = ("Began", "Took", "Documents", "Exit", "What became of it")
+    tables.print_table(columns, map(cells, rows[:last]), right=("Documents", "Exit"))
+    if advice := go_on(rows[0]):
+        terminal.say(advice)
 
 
 @command.command(

@@ -1,0 +1,175 @@
+"""`doc2x jobs runs`: what became of batches, for whoever has neither terminal nor log."""
+
+import json
+import os
+import shlex
+import signal
+import stat
+import threading
+from pathlib import Path
+
+import pytest
+
+from doc2x_sdk.cli.record import LONGEST, Ended, read_runs, record_of, recorded
+from doc2x_sdk.errors import LedgerError
+from tests.cli.command import LIMIT, Working, account, doc2x, ended, refused, start
+from tests.support.scripted import ScriptedServer
+from tests.support.scripted_service import ScriptedService, make_pdf
+from tests.support.wire import KEY
+
+
+@pytest.fixture
+def ledger(tmp_path, monkeypatch):
+    path = tmp_path / "state" / "ledger.sqlite3"
+    monkeypatch.setenv("DOC2X_LEDGER", str(path))
+    return path
+
+
+@pytest.fixture
+def papers(tmp_path):
+    folder = tmp_path / "my papers"
+    folder.mkdir()
+    for name in "abc":
+        (folder / f"{name}.pdf").write_bytes(make_pdf(mark=name))
+    return folder
+
+
+def words(papers, *more):
+    return ["convert", papers, "--to", "txt", "--out", papers.parent / "out", "--jobs", "1", *more]
+
+
+def test_what_stopped_a_batch_is_there_the_day_after(tmp_path, papers, ledger):
+    assert "No batch is written down" in doc2x("jobs", "runs").err
+    with ScriptedServer(refused("unauthorized", 401)) as server:
+        assert doc2x(*words(papers), "--quiet", env=account(server.origin), cwd=tmp_path).code == 3
+    done = doc2x("jobs", "runs")
+    [row] = [line.split("\t") for line in done.lines]
+    assert row[2:4] == ["3", "3"]
+    assert row[4].startswith(f"1 failed, 2 not done; stopped: {papers / 'a.pdf'}: The service refused the key")
+    assert "trace id trace-4711" in row[4]
+    assert "doc2x config set-key" in done.err
+    line = done.err.splitlines()[-1].strip()
+    assert shlex.split(line) == ["doc2x", *map(str, words(papers)[:-2])]
+    assert str(tmp_path) in done.err
+
+    with ScriptedService() as service:
+        assert doc2x(*words(papers), env=account(service.origin)).code == 0
+    done = doc2x("jobs", "runs")
+    assert [line.split("\t")[3:] for line in done.lines] == [["0", "3 done"], row[3:]]
+    assert done.err == "", "the newest ended well"
+    [newest] = doc2x("jobs", "runs", "--last", "1", "--json").json
+    assert newest["end"] == {"exit": 0, "counts": {"done": 3, "pages": 3}, "stopped": None}
+    assert KEY not in record_of(ledger).read_text()
+    if os.name == "posix":
+        assert stat.S_IMODE(record_of(ledger).stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("SIGINT", "1 in flight, 2 not done; stopped by Ctrl-C"),
+        ("SIGKILL", "no end was written: it was killed, or the machine went down"),
+    ],
+)
+def test_a_batch_that_was_ended_from_outside_is_told(papers, ledger, name, told):
+    working = Working()
+    with ScriptedService() as service:
+        service.always("status", working.step)
+        process = start(*words(papers), env=account(service.origin))
+        assert working.asked.wait(LIMIT)
+        assert doc2x("jobs", "runs").lines[0].split("\t")[3:] == ["", "at work"]
+        process.send_signal(getattr(signal, name))
+        ended(process)
+    done = doc2x("jobs", "runs")
+    assert done.lines[0].split("\t")[4] == told
+    assert "To go on" in done.err
+
+
+def test_one_document_has_its_receipt_alone(papers, ledger):
+    with ScriptedService() as service:
+        assert doc2x(*words(papers / "a.pdf"), env=account(service.origin)).code == 0
+    assert not record_of(ledger).exists()
+
+
+# the record itself
+
+
+@pytest.fixture
+def there(ledger):
+    ledger.parent.mkdir()
+    ledger.touch()
+    return ledger
+
+
+def run(ledger, error=None, inputs=("papers",)):
+    with recorded(
+        ledger, inputs, documents=len(inputs), to=("md",), out="out", end=lambda: Ended(8, {"done": 1, "failed": 1})
+    ):
+        if error is not None:
+            raise error
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "message"),
+    [
+        (LedgerError("it is gone"), 11, "it is gone"),
+        (BrokenPipeError(), 141, None),
+        (KeyboardInterrupt(), 130, None),
+        (ValueError("of a private document"), 1, None),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, BaseException) else "",
+)
+def test_what_was_raised_is_the_end(there, error, code, message):
+    with pytest.raises(type(error)):
+        run(there, error)
+    [row] = read_runs(there)
+    assert row.end is not None
+    assert (row.end.exit, row.end.counts) == (code, {"done": 1, "failed": 1})
+    assert row.end.stopped is not None
+    assert (row.end.stopped["type"], row.end.stopped["message"]) == (type(error).__name__, message)
+    assert "private" not in record_of(there).read_text()
+
+
+def test_a_long_record_makes_room_and_what_is_no_line_of_it_is_passed_over(there):
+    run(there, inputs=tuple("abcdefg"))
+    run(there)
+    with record_of(there).open("a") as file:
+        file.write('[1]\n{"at": 1}\n{"run": "x", "at": 2, "began": {"documents": "many"}}\n')
+        file.write('{"run": "x", "at": 2, "ended": {"of another version": 1}}\n')
+        file.write("\ud7ff" * LONGEST)
+    run(there)
+    assert record_of(there).stat().st_size < LONGEST
+    rows = read_runs(there)
+    assert [row.documents for row in rows] == [1, 1, 7]
+    assert (rows[2].inputs, rows[2].more_inputs) == (("a", "b", "c", "d", "e"), 2)
+    run(there)
+    record_of(there).write_text(json.dumps({}) + "\n" + "x" * LONGEST + "\n")
+    run(there)
+    assert len(read_runs(there)) == 1, "what is older than that is gone"
+
+
+def test_batches_side_by_side_have_a_record_each(there):
+    inside = threading.Barrier(4)
+
+    def one():
+        with recorded(there, ["p"], documents=2, to=("md",), out="o", end=lambda: Ended(0)):
+            inside.wait(LIMIT)
+            assert [row.running for row in read_runs(there)] == [True] * 4
+            inside.wait(LIMIT)
+
+    threads = [threading.Thread(target=one) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(LIMIT)
+    assert [row.end for row in read_runs(there)] == [Ended(0)] * 4
+
+
+def test_a_record_that_cannot_be_written_stops_nothing(there, tmp_path):
+    record_of(there).mkdir()
+    run(there)
+    missing = tmp_path / "no" / "ledger.sqlite3"
+    run(missing)
+    assert not missing.parent.exists()
+    assert read_runs(there) == []
+    assert Path(there).exists()
