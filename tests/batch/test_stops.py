@@ -373,7 +373,7 @@ def test_an_outage_that_does_not_end_ends_the_batch(service: ScriptedService, pa
         done = list(client.convert_many(papers(50), to="md", out=out))
         assert len(done) == 50
         assert all(isinstance(each.error, NetworkError) for each in done)
-        assert len(service.server.requests) < 150
+        assert len(service.server.requests) < 200  # all fifty may be at work: three attempts each, then one tries
         up(service)
         assert not any(each.error for each in client.convert_many(papers(50), to="md", out=out))
     assert service.paid == 50
