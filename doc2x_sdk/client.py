@@ -170,6 +170,7 @@ class Doc2X(Batches):
 
     def close(self) -> None:
         """Stop what batches and rescues still do, close the connections, and end the server that `local` started."""
+        self._closed = True
         for run in list(self._runs):
             run.close()
         self._kit.service.close()

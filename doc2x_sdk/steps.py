@@ -42,10 +42,13 @@ class Steps:
     """The steps below `Doc2X.convert`: upload, status, wait, export, download, and what only one generation has."""
 
     _kit: Kit
+    _closed = False
     settings: Settings
 
     def _checked(self, wish: Wish) -> Wish:
-        """Return the wish; raise `ConfigError` for what this generation of the service does not have."""
+        """Return the wish; raise `ConfigError` for what this generation of the service lacks, and once it is closed."""
+        if self._closed:
+            raise ConfigError("This client is closed", advice="Use it inside its `with` statement, or make a new one.")
         self._kit.service.check(wish.parse, wish.export, wish.plan.natives)
         return wish
 

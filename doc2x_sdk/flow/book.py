@@ -54,8 +54,11 @@ def parts_of(source: Source, settings: Settings, pages: str | None) -> tuple[Par
     return tuple(Part(piece, label_of(piece)) for piece in pieces)
 
 
-def ranges_of(pages: str) -> list[re.Match[str]]:
+def ranges_of(pages: object) -> list[re.Match[str]]:
     """Take a choice of pages apart; raise `ConfigError` where it is not written as one."""
+    if not isinstance(pages, str):  # scripts have no types
+        told = f"A choice of pages is text, not {type(pages).__name__}"
+        raise ConfigError(told, advice="Write it like '1-10,15' or '20-'.")
     found = [RANGE.fullmatch(item) for item in pages.split(",")]
     matches = [match for match in found if match is not None]
     if len(matches) < len(found):

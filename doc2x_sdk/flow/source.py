@@ -10,7 +10,7 @@ import shutil
 import stat
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -33,6 +33,7 @@ SETTLED_NS = 2_000_000_000  # the coarsest clock of a file system ticks once in 
 SETTLED_FINE_NS = 100_000_000  # ten ticks of the kernel's clock, where the file system keeps all that it says
 COARSE_NS = 1_000_000
 BLOCK = 1024 * 1024
+MANY = "For several documents there is `convert_many`, which takes their paths."
 PDF_HEADER_WITHIN = 1024  # bytes; readers accept a PDF whose header does not stand at the very start
 
 
@@ -111,9 +112,9 @@ def open_source(given: Input, settings: Settings, *, name: str | None = None) ->
         with copied(given, settings, name) as (path, called):
             yield checked(path, called, settings)
     else:
-        raise FileError(
-            f"An input must be a path, bytes, or a file open in binary mode, not {type(given).__name__}", source=name
-        )
+        told = f"An input must be a path, bytes, or a file open in binary mode, not {type(given).__name__}"
+        advice = MANY if isinstance(given, Iterable) else FileError.advice_by_default
+        raise FileError(told, source=name, advice=advice)
 
 
 @contextmanager
@@ -170,8 +171,9 @@ def read_file(path: Path, name: str, settings: Settings) -> tuple[Stamp, bytes, 
     try:
         mode = path.stat().st_mode
         if not stat.S_ISREG(mode):
-            kind = "a folder" if stat.S_ISDIR(mode) else "not a regular file"
-            raise FileError(f"This is {kind}", source=name, fault="unsupported")
+            is_folder = stat.S_ISDIR(mode)
+            kind, advice = ("a folder", MANY) if is_folder else ("not a regular file", FileError.advice_by_default)
+            raise FileError(f"This is {kind}", source=name, fault="unsupported", advice=advice)
         stamp = stamp_of(path)
         with path.open("rb") as file:
             head = file.read(PDF_HEADER_WITHIN)

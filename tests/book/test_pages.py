@@ -47,3 +47,8 @@ def test_parts_hold_each_chosen_page_once_in_order_and_keep_the_limit(
     assert [page for part in parts for page in part.pages] == chosen
     assert all(len(part.pages) <= limit for part in parts)
     assert len({part.label for part in parts}) == len(parts)
+
+
+def test_a_choice_that_is_no_text_is_told() -> None:
+    with pytest.raises(ConfigError, match="text, not list"):
+        parts_of(book(9), Settings(), [1, 2])  # type: ignore[arg-type]

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from doc2x_sdk.config import Settings
 from doc2x_sdk.errors import FileError
 from doc2x_sdk.flow import pdfium
-from doc2x_sdk.flow.source import is_settled
+from doc2x_sdk.flow.source import is_settled, open_source
 from tests.support.scripted_service import make_pdf
 
 SECOND = 1_000_000_000
@@ -80,3 +81,12 @@ def test_counting_starts_a_library_that_its_package_can_use_after_it(tmp_path: P
 )
 def test_a_file_is_settled_once_its_clock_must_have_ticked(modified: int, changed: int, settled: bool) -> None:
     assert is_settled((1000, modified, changed, 7), NOW) is settled
+
+
+def test_what_is_several_documents_leads_to_the_call_for_many(tmp_path: Path) -> None:
+    for given in (tmp_path, ["a.pdf", "b.pdf"], (tmp_path / name for name in "ab")):
+        with pytest.raises(FileError, match="convert_many"), open_source(given, Settings()):  # type: ignore[arg-type]
+            pytest.fail("this is no document")
+    with pytest.raises(FileError) as caught, open_source(None, Settings()):  # type: ignore[arg-type]
+        pytest.fail("nor is this")
+    assert "convert_many" not in str(caught.value)

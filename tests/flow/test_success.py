@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from doc2x_sdk import Doc2X
+from doc2x_sdk.errors import ConfigError
 from doc2x_sdk.local.server import LocalServer
 from doc2x_sdk.local.settings import ServerSettings
 from doc2x_sdk.models import Document, Progress
@@ -83,6 +84,15 @@ def assert_monotone(seen: list[Progress]) -> None:
         assert numbers == sorted(numbers)
     first_uid = next(at for at, each in enumerate(seen) if each.uid)
     assert len({each.uid for each in seen[first_uid:]}) == 1
+
+
+def test_a_client_that_was_closed_says_so(server: LocalServer, hello: bytes, out: Path) -> None:
+    with Doc2X(KEY, base_url=server.url) as client:
+        pass
+    with pytest.raises(ConfigError, match="This client is closed"):
+        client.convert(hello, to="md", out=out)
+    with pytest.raises(ConfigError, match="This client is closed"):
+        client.convert_many([EXAMPLE], to="md", out=out)
 
 
 def test_existing_results_are_left_unless_overwritten(client: Doc2X, hello: bytes, out: Path) -> None:
