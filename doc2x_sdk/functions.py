@@ -41,6 +41,7 @@ WORDS = {
     "success": "Success",
     "translate_success": "Translate success",
 }
+GET_ANOTHER = "An access token ends after a while: `refresh_key` gives a new one. Nothing was paid by this call."
 NATIVE = {word: name for name, word in TO.items()}
 
 clock = Clock()
@@ -241,12 +242,16 @@ def get_limit(apikey: str) -> int:
 
 @contextmanager
 def service_of(token: str | config.APIKey) -> Iterator[ServiceV1]:
-    """Open the service for one call, with a token that is not exchanged."""
+    """Open the service for one call, with a token that can't be renewed: the key it came from is not known here."""
     key = token if isinstance(token, config.APIKey) else config.APIKey(token, "the argument")
     settings = config.load(apikey=key.reveal(), api="v1").settings
     service = ServiceV1(Transport(settings.v1_base_url, settings, key, clock=clock), key, exchange=False)
     try:
         yield service
+    except AuthError as error:
+        if isinstance(token, str) and not key.is_access_token:
+            error.advice = GET_ANOTHER
+        raise
     finally:
         service.close()
 

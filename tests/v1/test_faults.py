@@ -9,8 +9,8 @@ import pytest
 from doc2x_sdk import errors
 from doc2x_sdk.functions import get_limit, refresh_key, upload_img, upload_pdf, uuid2file, uuid_status
 from tests.support.clocks import StillClock
-from tests.support.scripted import ScriptedServer, Step, close, envelope, raw, reply, reset
-from tests.support.scripted_service import make_zip, word_file
+from tests.support.scripted import Conversation, Request, ScriptedServer, Step, close, envelope, raw, reply, reset
+from tests.support.scripted_service import make_pdf, make_zip, word_file
 from tests.support.v1 import PICTURE, pages, state, taken
 from tests.support.wire import KEY
 
@@ -84,6 +84,27 @@ def test_a_refused_key_is_an_auth_error_at_once(name: str, calls: dict[str, Any]
             calls[name]()
     assert len(server.requests) == 1
     assert KEY not in repr(caught.value) + str(caught.value)
+
+
+@pytest.mark.parametrize("key", ["t-1", "sk-own", "personal"])
+def test_a_token_that_has_ended_is_told_as_such_and_a_large_upload_with_it_is_no_doubt(
+    key: str, tmp_path: Path, point_at: Point
+) -> None:
+    """It is refused while the body is under way, and who refused goes on reading."""
+    large = tmp_path / "large.pdf"
+    large.write_bytes(make_pdf(size=24_000_000))
+
+    def refuse(conversation: Conversation, request: Request) -> None:
+        reply(401, json=envelope(code="unauthorized")).action(conversation, request)
+        conversation.stall()
+
+    with ScriptedServer(Step(refuse, at=0)) as server:
+        point_at(server)
+        with pytest.raises(errors.AuthError) as caught:
+            refresh_key(key) if key == "personal" else upload_pdf(key, str(large))
+    assert len(server.requests) == 1
+    assert ("`refresh_key` gives a new one" in str(caught.value)) is (key == "t-1")
+    assert "personal" not in str(caught.value)
 
 
 @pytest.mark.parametrize("name", GOOD)
