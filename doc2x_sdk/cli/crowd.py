@@ -9,7 +9,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Self
 
 from doc2x_sdk.cli import terminal
-from doc2x_sdk.cli.progress import STAGES, share_column
+from doc2x_sdk.cli.progress import STAGES, share_column, shown
 
 if TYPE_CHECKING:
     from doc2x_sdk.cli.rows import Row
@@ -78,17 +78,17 @@ class CrowdBar(Crowd):
             redirect_stdout=False,
             expand=True,
         )
+        self._shown = shown(self._display)
         self._task = self._display.add_task("checking", share=f"0/{count}", total=count)
         self._at: dict[str, str] = {}
         self._guard = threading.Lock()
 
     def __enter__(self) -> Self:
-        self._display.start()
+        self._shown.__enter__()
         return self
 
     def __exit__(self, *_: object) -> None:
-        terminal.leave_dead()
-        self._display.stop()
+        self._shown.__exit__(None, None, None)
 
     def step(self, progress: Progress) -> None:
         """Count a document at its step."""
@@ -109,7 +109,8 @@ class CrowdBar(Crowd):
 
     def _show(self) -> None:
         counts = Counter(self._at.values())
-        told = ", ".join(f"{counts[stage]} {stage}" for stage in STAGES.values() if counts[stage])
+        words = STAGES | {"check": "waiting"}  # checked they are before: now it is their turn that is waited for
+        told = ", ".join(f"{counts[stage]} {words[name]}" for name, stage in STAGES.items() if counts[stage])
         self._display.update(
             self._task, description=told or "checking", completed=self.ended, share=f"{self.ended}/{self.count}"
         )

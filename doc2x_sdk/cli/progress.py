@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, Self
 
@@ -10,9 +12,10 @@ from doc2x_sdk.cli import terminal
 from doc2x_sdk.models import Progress
 
 if TYPE_CHECKING:
+    from rich.progress import Progress as Display
     from rich.progress import TaskID, TextColumn
 
-__all__ = ["STAGES", "reporter", "share_column"]
+__all__ = ["STAGES", "reporter", "share_column", "shown"]
 
 STAGES = {
     "check": "checking",
@@ -48,6 +51,24 @@ def reporter(*, quiet: bool, verbose: bool) -> Reporter:
     if quiet or verbose:
         return Silence()
     return Bars() if terminal.is_terminal(sys.stderr) else Lines()
+
+
+@contextmanager
+def shown(display: Display) -> Iterator[None]:
+    """Show bars, with messages above them as they are: a line that is too long goes on in the next by itself."""
+    from rich.text import Text
+
+    def write(message: str) -> None:
+        display.console.print(Text.from_ansi(message), soft_wrap=True)
+
+    display.start()
+    terminal.above.append(write)
+    try:
+        yield
+    finally:
+        terminal.above.remove(write)
+        terminal.leave_dead()
+        display.stop()
 
 
 def share_column(width: int) -> TextColumn:
@@ -132,18 +153,18 @@ class Bars:
             redirect_stdout=False,
             expand=True,
         )
+        self._shown = shown(self._display)
         self._one: TaskID | None = None
         self._name = ""
         self._what: tuple[str, int | None] = ("", None)
         self._since: float | None = None
 
     def __enter__(self) -> Self:
-        self._display.start()
+        self._shown.__enter__()
         return self
 
     def __exit__(self, *_: object) -> None:
-        terminal.leave_dead()
-        self._display.stop()
+        self._shown.__exit__(None, None, None)
 
     def begin(self, name: str) -> None:
         """Add a bar."""

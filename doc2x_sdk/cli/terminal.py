@@ -76,6 +76,10 @@ def flush() -> None:
         raise OutputError(told, advice="Send it elsewhere, then run the same command again.") from None
 
 
+above: list[Callable[[str], None]] = []
+"""What writes messages while a bar is shown below them: it would break their lines, and so the commands in them."""
+
+
 def say(text: str, *, label: str = "", colour: str | None = None) -> None:
     """Write a message to stderr, each of its lines escaped, with a coloured label on a terminal.
 
@@ -87,9 +91,13 @@ def say(text: str, *, label: str = "", colour: str | None = None) -> None:
     plain = os.name == "nt" or "NO_COLOR" in os.environ or os.environ.get("TERM") == "dumb"
     if label and colour and not plain and is_terminal(sys.stderr):
         label = click.style(label, fg=colour, bold=True)
+    told = f"{label} {lines}" if label else lines
     try:
-        sys.stderr.write(f"{label} {lines}\n" if label else f"{lines}\n")
-        sys.stderr.flush()
+        if above:
+            above[-1](told)
+        else:
+            sys.stderr.write(f"{told}\n")
+            sys.stderr.flush()
     except BrokenPipeError:
         raise
     except OSError:

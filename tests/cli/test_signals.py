@@ -6,7 +6,7 @@ import sqlite3
 import sys
 import threading
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
@@ -128,6 +128,26 @@ def test_a_terminal_that_is_closed_ends_it_in_order_or_not_at_all(papers, hangs_
             assert check_ledger() == ["submitted"] * AT_ONCE
         else:
             assert len(list((papers.parent / "out").glob("*.txt"))) == DOCUMENTS
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no terminals that can be opened from here")
+def test_a_long_message_above_the_bar_is_not_broken_into_lines(tmp_path, papers):
+    broken = tmp_path / ("a-name-that-takes-more-than-a-line" * 4) / "broken.pdf"
+    broken.parent.mkdir()
+    broken.write_bytes(b"%PDF-1.4 and no more")
+    ours, its = os.openpty()
+    with ScriptedService() as service:
+        env = account(service.origin, COLUMNS="80", TERM="xterm")
+        process = start("convert", broken, papers / "1.pdf", "--out", tmp_path, env=env, stderr=its)
+        os.close(its)
+        said = b""
+        with suppress(OSError):  # what Linux says at the end of a terminal
+            while block := os.read(ours, 65536):
+                said += block
+        os.close(ours)
+        process.communicate(timeout=LIMIT)
+    assert process.returncode == 8
+    assert f"{broken}: The PDF is broken and can't be opened.".encode() in said
 
 
 @pytest.mark.faults("CL-01", "CL-03")

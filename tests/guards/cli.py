@@ -79,9 +79,9 @@ GUARDS = [
     Guard(
         "CL-03",
         "cli/test_signals.py::test_a_terminal_that_is_closed_ends_it_in_order_or_not_at_all",
-        "cli/crowd.py",
-        "        terminal.leave_dead()\n        self._display.stop()",
-        "        self._display.stop()",
+        "cli/progress.py",
+        "        terminal.leave_dead()\n        display.stop()",
+        "        display.stop()",
         case="hung-up",
     ),
     Guard(
