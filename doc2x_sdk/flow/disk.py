@@ -13,7 +13,7 @@ from pathlib import Path
 
 from doc2x_sdk.errors import DiskFull, OutputError
 
-__all__ = ["is_sole", "place", "sync_folder", "taken", "write_synced", "writing"]
+__all__ = ["is_sole", "place", "sync_file", "sync_folder", "taken", "write_synced", "writing"]
 
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 NO_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EXDEV, errno.EMLINK})
@@ -32,16 +32,17 @@ def writing(path: Path, what: str) -> Iterator[None]:
 
 def write_synced(path: Path, content: bytes) -> str:
     """Write a file that is on the disk afterwards, and return its sha256 in hex."""
-    with path.open("wb") as file:
-        file.write(content)
-        file.flush()
+    left = memoryview(content)
+    with path.open("wb", buffering=0) as file:
+        while left:
+            left = left[file.write(left) :]
         os.fsync(file.fileno())
     return hashlib.sha256(content).hexdigest()
 
 
 def sync_file(path: Path) -> None:
     """Put a file's bytes on the disk."""
-    with path.open("rb") as file:
+    with path.open("rb", buffering=0) as file:
         os.fsync(file.fileno())
 
 

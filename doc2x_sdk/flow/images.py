@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from doc2x_sdk.flow.disk import taken
+from doc2x_sdk.flow.disk import sync_file, taken, write_synced
 
 __all__ = ["Picture", "below_images", "digest_of"]
 
@@ -28,11 +28,13 @@ class Picture:
         return digest_of(self.content)
 
     def staged(self) -> Path:
-        """Return the file that is to get the picture's final name."""
+        """Return the file that is to get the picture's final name, its bytes on the disk."""
         if isinstance(self.content, bytes):
-            self.copy.write_bytes(self.content)
+            write_synced(self.copy, self.content)
             return self.copy
-        return taken(self.content, self.copy, move=self.move)
+        staged = taken(self.content, self.copy, move=self.move)
+        sync_file(staged)
+        return staged
 
 
 def below_images(inside: Path) -> Path:

@@ -50,8 +50,8 @@ class Inside:
             return hashlib.file_digest(file, "sha256").hexdigest()
 
     def place(self, staged: Path, name: str, *, overwrite: bool) -> bool:
-        """Give a staged file its name in it; see `disk.place`."""
-        return place(staged, self._path / name, overwrite=overwrite, within=self._handle)
+        """Give a staged file, whose bytes are on the disk, its name in it; see `disk.place`."""
+        return place(staged, self._path / name, overwrite=overwrite, within=self._handle, is_synced=True)
 
     def sync(self) -> None:
         """Put its names on the disk."""

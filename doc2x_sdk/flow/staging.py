@@ -196,6 +196,10 @@ def clear(stage: Path, held: int | None, descriptor: int) -> None:
 
 def remove(stage: Path, held: int | None) -> None:
     """Remove a document's folder, and close its handle."""
+    with suppress(OSError):
+        stage.rmdir()  # most are empty by now
+        close(held)
+        return
     empty(stage, held)
     close(held)
     with suppress(OSError):
