@@ -148,8 +148,8 @@ GUARDS = [
         "FS-06",
         "flow/test_disk_faults.py::test_a_folder_that_becomes_a_link_under_way_leads_nowhere",
         "flow/inside.py",
-        ", within=self._handle)",
-        ")",
+        ", within=self._handle, is_synced=True)",
+        ", is_synced=True)",
     ),
     Guard(
         "FS-06",
