@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, field
 
 from doc2x_sdk.errors import ConfigError
-from doc2x_sdk.formats.options import check_declared
+from doc2x_sdk.formats.options import GUIDE, check_declared
 from doc2x_sdk.formats.plan import PARSE
 from doc2x_sdk.hookspecs import Exporter, Option
 from doc2x_sdk.models import NATIVE_FORMATS
@@ -44,22 +44,26 @@ class Offer:
 def checked_offer(exporter: Exporter, *, package: str, version: str = "", entry: str = "") -> Offer:
     """Return an exporter as an offer; raises `ConfigError` for one that breaks the contract."""
     if isinstance(exporter, type):
-        raise ConfigError(f"{package} registers the class {exporter.__name__}, not an object: {exporter.__name__}()")
+        raise ConfigError(
+            f"{package} registers the class {exporter.__name__}, not an object: {exporter.__name__}()", advice=GUIDE
+        )
     name, suffix, needs = (getattr(exporter, part, None) for part in ("name", "suffix", "needs"))
     what = f"The exporter {type(exporter).__name__} of {package}"
     if not isinstance(name, str) or not NAME.fullmatch(name):
-        raise ConfigError(f"{what} has no name in lower case (letters, digits, `-`, `_`, `+`; at most 40)")
+        raise ConfigError(
+            f"{what} has no name in lower case (letters, digits, `-`, `_`, `+`; at most 40)", advice=GUIDE
+        )
     if name in (*NATIVE_FORMATS, PARSE):
-        raise ConfigError(f"{what} offers {name!r}, which the service itself makes")
+        raise ConfigError(f"{what} offers {name!r}, which the service itself makes", advice=GUIDE)
     if not isinstance(suffix, str) or not SUFFIX.fullmatch(suffix):
-        raise ConfigError(f"{what} has no suffix such as '.epub'")
+        raise ConfigError(f"{what} has no suffix such as '.epub'", advice=GUIDE)
     if not isinstance(needs, str) or not (needs in (*NATIVE_FORMATS, PARSE) or NAME.fullmatch(needs)):
-        raise ConfigError(f"{what} does not say in `needs` which format it reads")
+        raise ConfigError(f"{what} does not say in `needs` which format it reads", advice=GUIDE)
     linked: object = getattr(exporter, "linked_images", False)
     if linked not in (False, True, "url", "path"):
-        raise ConfigError(f"{what} has another `linked_images` than True, 'url' or 'path'")
+        raise ConfigError(f"{what} has another `linked_images` than True, 'url' or 'path'", advice=GUIDE)
     if not callable(getattr(exporter, "export", None)):
-        raise ConfigError(f"{what} has no method `export`")
+        raise ConfigError(f"{what} has no method `export`", advice=GUIDE)
     return Offer(
         exporter,
         name,

@@ -11,7 +11,9 @@ from typing import Any
 from doc2x_sdk.errors import ConfigError
 from doc2x_sdk.hookspecs import Option
 
-__all__ = ["check_declared", "parse_options", "typed_options"]
+__all__ = ["GUIDE", "check_declared", "parse_options", "typed_options"]
+
+GUIDE = 'The guide "Write a plugin" tells what an exporter must have.'
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 WORDS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
@@ -44,14 +46,12 @@ def parse_options(given: Iterable[str]) -> dict[str, dict[str, Any]]:
 def check_declared(name: str, options: object) -> tuple[Option, ...]:
     """Return what an exporter declares as its options; raises `ConfigError` when that is no sequence of `Option`."""
     if not isinstance(options, Sequence) or not all(isinstance(option, Option) for option in options):
-        raise ConfigError(f"The options of {name} are not a sequence of doc2x_sdk.Option")
+        raise ConfigError(f"The options of {name} are not a sequence of doc2x_sdk.Option", advice=GUIDE)
     names = [option.name for option in options]
     wrong = [option.name for option in options if option.type not in (*TYPE_NAMES, Path)]
     if wrong or len(set(names)) < len(names) or not all(NAME.fullmatch(each) for each in names):
-        raise ConfigError(
-            f"The options of {name} can't be used",
-            advice="Each needs a name of its own in lower case, and one of the types str, int, float, bool and Path.",
-        )
+        rule = "each needs a name of its own in lower case, and one of the types str, int, float, bool and Path"
+        raise ConfigError(f"The options of {name} can't be used: {rule}", advice=GUIDE)
     return tuple(options)
 
 

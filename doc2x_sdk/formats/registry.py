@@ -86,6 +86,16 @@ class Formats:
                 for key, row in plugins.active.items():
                     if name in row.formats:
                         plugins.note(key, reason=offered_twice(name, offers))
+        self._note_needs(plugins)
+
+    def _note_needs(self, plugins: Plugins) -> None:
+        """Write down which formats need one that nobody offers."""
+        known = {*NATIVE_FORMATS, PARSE, *self._offers}
+        for key, row in plugins.active.items():
+            for name in row.formats:
+                needs = {offer.needs for offer in self._offers[name] if offer.package == row.package} - known
+                if needs:
+                    plugins.note(key, reason=f"The format {name!r} needs {needs.pop()!r}, which nobody offers")
 
     @property
     def rows(self) -> tuple[PluginRow, ...]:

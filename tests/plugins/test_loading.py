@@ -70,6 +70,12 @@ BAD = {
     ),
     "offers a native": (GOOD.replace('"good", ".good"', '"docx", ".docx"'), "offers 'docx', which the service itself"),
     "a class": (GOOD.replace("register(Good())", "register(Good)"), "registers the class Good, not an object: Good()"),
+    "odd options": (
+        GOOD.replace("def export", "options = (Option('size', list),)\n\n        def export").replace(
+            "import hookimpl", "import Option, hookimpl"
+        ),
+        "The options of good can't be used: each needs a name of its own in lower case, and one of the types str",
+    ),
     "no suffix": (GOOD.replace('".good"', '"good"'), "has no suffix such as '.epub'"),
 }
 
@@ -214,6 +220,9 @@ def test_a_cycle_or_an_unknown_need_is_an_error_before_anything_is_sent(
     with pytest.raises(ConfigError) as caught:
         formats.plan("a")
     told(caught.value, *words, "There are: ")
+    needs = dict(pairs)["a"]
+    reason = rows(formats)["doc2x-test"].reason
+    assert reason == ("" if needs in dict(pairs) else f"The format 'a' needs {needs!r}, which nobody offers")
 
 
 def test_formats_of_one_extension_do_not_meet_in_one_file(convert: Convert) -> None:
