@@ -10,6 +10,7 @@ from doc2x_sdk.config import Settings
 from doc2x_sdk.errors import Doc2XError, NetworkError, ProtocolError, TaskFailed, WaitTimeout
 from doc2x_sdk.flow.pace import GrowingPace
 from doc2x_sdk.flow.polling import Forgiving
+from doc2x_sdk.flow.silence import Silence
 from doc2x_sdk.models import ExportLink, ExportOptions, ExportStatus, SignedURL
 from doc2x_sdk.service.contract import Exports
 
@@ -31,6 +32,7 @@ def export(
     clock: Clock,
     first_look: float,
     stale: SignedURL | None = None,
+    silence: Silence | None = None,
 ) -> ExportLink:
     """Start an export and return the link to its result.
 
@@ -43,6 +45,7 @@ def export(
         clock: time and chance.
         first_look: seconds until the first look; the next follow at half of it, ever more slowly.
         stale: the link of the export before this one, which the slot may still hold for a moment.
+        silence: what all documents of the client know of the service's silence; it tells the user.
 
     Raises:
         WaitTimeout: the export had not ended in time.
@@ -50,7 +53,7 @@ def export(
     """
     deadline = clock.deadline(settings.export_timeout)
     polls = Forgiving(clock, deadline, patience=settings.patience, retries=settings.retries)
-    polls.working = True
+    polls.working, polls.silence = True, silence
     calls = Forgiving(clock, deadline, patience=settings.patience, retries=settings.retries, network=False)
     status = start(service, uid, to, options, polls=calls, stale=stale)
     pace = GrowingPace(clock, first=first_look, then=0.5 * first_look, grow=1.2)
@@ -72,9 +75,12 @@ def export(
     )
 
 
-def ask_again(service: Exports, link: ExportLink, *, settings: Settings, clock: Clock) -> ExportLink:
+def ask_again(
+    service: Exports, link: ExportLink, *, settings: Settings, clock: Clock, silence: Silence | None = None
+) -> ExportLink:
     """Return a new link to the same result, for one that has expired; the export is not started again."""
     polls = Forgiving(clock, clock.deadline(settings.patience), patience=settings.patience, retries=settings.retries)
+    polls.silence = silence
     while True:
         status = polls.ask(lambda: service.export_result(link.uid))
         if status is not None and status.url is not None:

@@ -17,6 +17,7 @@ from doc2x_sdk.flow.disk import writing
 from doc2x_sdk.flow.download import LINK_REFUSED, download
 from doc2x_sdk.flow.export import ask_again, export
 from doc2x_sdk.flow.loose import Loose
+from doc2x_sdk.flow.silence import Silence
 from doc2x_sdk.flow.unpack import check_whole, main_file, opened, read_small, unpack
 from doc2x_sdk.models import NATIVE_FORMATS, Bundle, ExportLink, ExportOptions, ParseStatus, SignedURL
 from doc2x_sdk.service.contract import Service
@@ -85,6 +86,7 @@ class Fetcher:
         slots: ExportSlots,
         first_look: float,
         keep: Keep | None = None,
+        silence: Silence | None = None,
     ) -> None:
         self._service = service
         self._status = status
@@ -95,6 +97,7 @@ class Fetcher:
         self._slots = slots
         self._first_look = first_look
         self._keep = keep
+        self._silence = silence
         self._stale: SignedURL | None = None
 
     @property
@@ -169,6 +172,7 @@ class Fetcher:
             clock=self._clock,
             first_look=self._first_look,
             stale=self._stale,
+            silence=self._silence,
         )
 
     def _download(self, link: ExportLink, archive: Path, on_progress: Report | None) -> Path | bytes:
@@ -188,7 +192,7 @@ class Fetcher:
                 if error.status not in LINK_REFUSED or not left:
                     error.about(uid=link.uid)
                     raise
-                link = ask_again(self._service, link, settings=self._settings, clock=self._clock)
+                link = ask_again(self._service, link, settings=self._settings, clock=self._clock, silence=self._silence)
         raise AssertionError("the loop returns or raises")
 
 

@@ -134,6 +134,7 @@ class Parses:
             slots=kit.slots,
             first_look=kit.first_look,
             keep=kept.keep_native,
+            silence=kit.silence,
         )
 
 

@@ -49,19 +49,19 @@ def read(told: str) -> tuple[int, str, int]:
     return (begins - start) % 86400, what, (ends - begins) % 86400
 
 
-def heal_after(service: ScriptedService, clock: StillClock, seconds: float) -> None:
-    """Let the status have no answer for so long from its first call on."""
+def heal_after(service: ScriptedService, clock: StillClock, seconds: float, what: str = "status") -> None:
+    """Let the status, or another call, have no answer for so long from its first call on."""
 
     def answer(conversation: Conversation, request: Request) -> None:
         began.append(clock.monotonic())
         if clock.monotonic() - began[0] < seconds:
             close().action(conversation, request)
         else:
-            service.always("status", None)
+            service.always(what, None)
             processing(40).action(conversation, request)
 
     began: list[float] = []
-    service.always("status", Step(answer))
+    service.always(what, Step(answer))
 
 
 @pytest.mark.faults("PO-04")
@@ -88,13 +88,15 @@ def test_a_document_at_work_is_heard_of_early_and_once(
 
 
 @pytest.mark.faults("PO-04")
-@pytest.mark.parametrize("way", ["convert", "an upload", "fetch", "wait"])
+@pytest.mark.parametrize("way", ["convert", "an upload", "an export", "fetch", "wait"])
 def test_that_it_answers_again_is_told_where_its_silence_was(
     way: str, service: ScriptedService, paper: Path, clock: StillClock
 ) -> None:
-    heal_after(service, clock, 60.0)
+    heal_after(service, clock, 60.0, "result" if way == "an export" else "status")
     with service.client(clock) as client, Ear(clock) as ear:
-        if way in ("convert", "an upload"):
+        if way == "an export":
+            client.convert(paper, to="md", out=paper.parent)
+        elif way in ("convert", "an upload"):
             service.on("put", None if way == "convert" else Done(close()))
             client.convert(paper)
         elif way == "fetch":

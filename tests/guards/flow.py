@@ -13,6 +13,7 @@ ARCHIVE = "flow/test_archives.py::"
 DISK = "flow/test_disk_faults.py::"
 SECRET = "flow/test_flow_secrets.py::"
 SILENCE = "flow/test_silence.py::"
+POWER = "flow/test_power.py::"
 
 UPLOADS = [
     Guard(
@@ -172,6 +173,14 @@ WAITS = [
         "            silence.failed(error, clock, asked=asked, left=silent_for.left())\n",
         "",
         case="upload",
+    ),
+    Guard(
+        "PO-04",
+        SILENCE + "test_that_it_answers_again_is_told_where_its_silence_was",
+        "flow/parses.py",
+        "            silence=kit.silence,\n",
+        "",
+        case="export",
     ),
     Guard(
         "PO-04",
@@ -540,6 +549,46 @@ ARCHIVES = [
 ]
 
 DISKS = [
+    Guard(
+        "FS-04",
+        POWER + "test_what_has_its_name_is_on_the_disk",
+        "flow/disk.py",
+        "            left = left[file.write(left) :]\n        os.fsync(file.fileno())\n",
+        "            left = left[file.write(left) :]\n",
+        case="md",
+    ),
+    Guard(
+        "FS-04",
+        POWER + "test_what_has_its_name_is_on_the_disk",
+        "flow/images.py",
+        "        sync_file(staged)\n",
+        "",
+        case="tex-txt-json",
+    ),
+    Guard(
+        "FS-04",
+        POWER + "test_what_has_its_name_is_on_the_disk",
+        "flow/disk.py",
+        "    if not is_synced:\n        sync_file(staged)\n",
+        "",
+        case="docx",
+    ),
+    Guard(
+        "FS-04",
+        POWER + "test_what_has_its_name_is_on_the_disk",
+        "flow/publish.py",
+        "is_synced=is_synced)\n        sync_folder(self.folder)\n",
+        "is_synced=is_synced)\n",
+        case="new",
+    ),
+    Guard(
+        "FS-04",
+        POWER + "test_what_has_its_name_is_on_the_disk",
+        "flow/publish.py",
+        "            yield folder\n            folder.sync()\n",
+        "            yield folder\n",
+        case="md",
+    ),
     Guard(
         "FS-01",
         DISK + "test_a_full_disk_leaves_no_part_of_a_file_and_the_paid_parse",
