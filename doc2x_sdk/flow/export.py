@@ -43,7 +43,7 @@ def export(
         options: of the export.
         settings: patience, retries and `export_timeout`.
         clock: time and chance.
-        first_look: seconds until the first look; the next follow at half of it, ever more slowly.
+        first_look: seconds until the first look; the next follow at four tenths of it, ever more slowly.
         stale: the link of the export before this one, which the slot may still hold for a moment.
         silence: what all documents of the client know of the service's silence; it tells the user.
 
@@ -56,7 +56,7 @@ def export(
     polls.working, polls.silence = True, silence
     calls = Forgiving(clock, deadline, patience=settings.patience, retries=settings.retries, network=False)
     status = start(service, uid, to, options, polls=calls, stale=stale)
-    pace = GrowingPace(clock, first=first_look, then=0.5 * first_look, grow=1.2)
+    pace = GrowingPace(clock, first=first_look, then=0.4 * first_look, grow=1.2)
     while not deadline.passed():
         if status is not None and status.state == "failed":
             raise TaskFailed(

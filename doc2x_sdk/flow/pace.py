@@ -11,10 +11,10 @@ __all__ = ["LONGEST_PAUSE", "GrowingPace", "ParsePace", "ParseSpeed"]
 
 LONGEST_PAUSE = 8.0  # seconds
 SOON = 0.5  # of the estimate: the first look where looks are free
-LATE = 1.15  # of the estimate: the first look where each one takes a place from another request
+LATE = 1.08  # of the estimate: the first look where each one takes a place from another request
 LONG = 3.5  # seconds; of a longer parse it is worth a look whether it goes as it should
 NEAR = 0.9  # of the way to a predicted end: a look there costs less than one that comes late
-MARGIN = 0.1  # seconds behind a predicted end where looks are dear
+MARGIN = 0.05  # seconds behind a predicted end where looks are dear
 
 
 class ParseSpeed:

@@ -20,7 +20,7 @@ __all__ = ["FAST", "Ask", "poll_floor", "wait"]
 
 log = logging.getLogger("doc2x_sdk")
 
-EARLY = 0.3  # seconds
+EARLY = 0.2  # seconds
 FAST = 0.1
 """A floor below this many seconds is that of a service on this machine: all its first looks come early."""
 HERE = 0.1, 0.004
