@@ -23,7 +23,13 @@ from urllib3.response import BaseHTTPResponse, HTTPResponse
 
 from doc2x_sdk.service.retry import Call, CallRetry, current_call
 
-__all__ = ["CallAdapter"]
+__all__ = [
+    "BoundedHTTPConnection",
+    "BoundedHTTPPool",
+    "BoundedHTTPSConnection",
+    "BoundedHTTPSPool",
+    "CallAdapter",
+]
 
 UPLOAD_BLOCK = 256 * 1024  # bytes of a body read and written at a time
 ORIGINS = 8  # whose connections are kept: the API's, or those of storage hosts
@@ -148,13 +154,13 @@ class BoundedHTTPSConnection(BoundedHTTPConnection, HTTPSConnection):
 class BoundedHTTPPool(HTTPConnectionPool):
     """A pool of plain connections."""
 
-    ConnectionCls = BoundedHTTPConnection
+    ConnectionCls: type[BoundedHTTPConnection] = BoundedHTTPConnection
 
 
 class BoundedHTTPSPool(HTTPSConnectionPool):
     """A pool of TLS connections."""
 
-    ConnectionCls = BoundedHTTPSConnection
+    ConnectionCls: type[BoundedHTTPSConnection] = BoundedHTTPSConnection
 
 
 POOLS = {"http": BoundedHTTPPool, "https": BoundedHTTPSPool}
@@ -232,5 +238,10 @@ class CallAdapter(HTTPAdapter):
     def proxy_manager_for(self, proxy: str, **options: Any) -> ProxyManager:
         """Build the pools that go through a proxy, bounded as well."""
         manager = cast(ProxyManager, super().proxy_manager_for(proxy, blocksize=UPLOAD_BLOCK, **options))
-        manager.pool_classes_by_scheme = POOLS
+        if proxy.lower().startswith("socks"):
+            from doc2x_sdk.service import socks  # noqa: PLC0415 - needs an extra
+
+            manager.pool_classes_by_scheme = socks.POOLS
+        else:
+            manager.pool_classes_by_scheme = POOLS
         return manager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 
 from requests.utils import get_environ_proxies
@@ -14,6 +15,7 @@ from doc2x_sdk.errors import ConfigError
 
 __all__ = ["find_ca_bundle", "proxies_for"]
 
+SOCKS = frozenset({"socks4", "socks4a", "socks5", "socks5h"})
 CA_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
 
 
@@ -42,16 +44,30 @@ def find_ca_bundle(environ: Mapping[str, str]) -> str | bool:
 def proxies_for(url: str) -> dict[str, str]:
     """Return the environment's proxies for a URL; none for loopback.
 
-    Raises `ConfigError` for a SOCKS proxy, where it would be the one that counts.
+    Raises `ConfigError` where a SOCKS proxy would count that says no version, or without the extra `socks`.
     """
     parts = parse_url(url)
     if is_loopback(parts.host):
         return {}
     proxies = dict(get_environ_proxies(url))
     chosen = proxies.get(parts.scheme or "") or proxies.get("all") or ""
-    if chosen.lower().startswith("socks"):
-        raise ConfigError(
-            "The environment asks for a SOCKS proxy, which is not supported",
-            advice="Name an HTTP proxy in HTTPS_PROXY, which then counts before ALL_PROXY.",
-        )
+    scheme = chosen.partition("://")[0].lower()
+    if scheme.startswith("socks"):
+        check_socks(scheme)
     return proxies
+
+
+def check_socks(scheme: str) -> None:
+    """Raise `ConfigError` for a SOCKS proxy that can't be used."""
+    if scheme not in SOCKS:
+        raise ConfigError(
+            f"The environment asks for a proxy by {scheme[:20]}://, which does not tell the version",
+            advice="Write socks5h:// (names are looked up by the proxy), or name an HTTP proxy in HTTPS_PROXY, which "
+            "counts before ALL_PROXY.",
+        )
+    if find_spec("socks") is None:
+        raise ConfigError(
+            "The environment asks for a SOCKS proxy, which needs the extra `socks`",
+            advice="Install it: pip install 'doc2x-sdk[socks]'. Or name an HTTP proxy in HTTPS_PROXY, which counts "
+            "before ALL_PROXY.",
+        )

@@ -43,6 +43,8 @@ GUARDS = [
     Guard("TR-02", "service/test_time.py::test_a_dripping_server_is_cut_off_at_the_deadline", RETRY,
           "self.answer_by = self.clock.deadline(self.answer_within)", "self.answer_by = None",
           case="put and body", hangs=True),
+    Guard("TR-02", "service/test_way.py::test_a_service_that_drips_behind_a_socks_proxy_is_cut_off", CONNECTIONS,
+          "            manager.pool_classes_by_scheme = socks.POOLS\n", "            _ = socks\n", hangs=True),
     Guard("TR-02", "service/test_time.py::test_a_download_that_moves_is_not_cut", TRANSPORT,
           "call.unbind_answer()", "pass"),
     Guard("TR-03", "service/test_time.py::test_attempts_and_pauses_share_one_deadline", RETRY,

@@ -1,12 +1,15 @@
 """The way to the host: certificates, proxies and .netrc."""
 
+import sys
+import traceback
 from pathlib import Path
 
 import pytest
 
-from doc2x_sdk.errors import ConfigError, NetworkError
-from tests.support.clocks import StillClock
-from tests.support.scripted import Conversation, Request, ScriptedServer, Step, envelope, reply, reset, stall
+from doc2x_sdk.errors import ConfigError, DeadlineExceeded, NetworkError
+from tests.support.clocks import SkippingClock, StillClock
+from tests.support.scripted import Conversation, Request, ScriptedServer, Step, drip, envelope, reply, reset, stall
+from tests.support.socks import REFUSED, SocksProxy
 from tests.support.wire import KEY, SIGNATURE, Authority, open_service, open_transport, signed
 
 PROCESSING = reply(json=envelope({"status": "processing"}))
@@ -137,10 +140,73 @@ def test_no_proxy_is_honoured(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.faults("TR-13")
-def test_a_socks_proxy_is_a_configuration_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ALL_PROXY", "socks5h://127.0.0.1:9")
-    with open_service(API) as service, pytest.raises(ConfigError, match="SOCKS"):
-        service.status("u1")
+@pytest.mark.parametrize("scheme", ["socks5h", "SOCKS5H"])
+def test_a_socks_proxy_is_gone_through_and_sees_no_key(
+    scheme: str, authority: Authority, ca: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context = authority.server_context("api.doc2x.test", "*.oss-cn-hangzhou.aliyuncs.com")
+    with (
+        ScriptedServer(PROCESSING, PROCESSING, reply(body=b"zip"), tls=context) as server,
+        SocksProxy(server.address) as proxy,
+        open_service(API, environ=ca) as service,
+    ):
+        monkeypatch.setenv("ALL_PROXY", f"{scheme}://someone:word@127.0.0.1:{proxy.address[1]}")
+        assert [service.status("u1").state for _ in range(2)] == ["processing", "processing"]
+        with service.stream(signed(STORE), "The download") as response:
+            assert response.raw.read() == b"zip"
+    assert proxy.asked == [("api.doc2x.test", 443), ("bucket.oss-cn-hangzhou.aliyuncs.com", 443)]
+    assert proxy.logins == [("someone", "word")] * 2
+    assert KEY.encode() not in proxy.outside
+    assert SIGNATURE.encode() not in proxy.outside
+    assert server.requests[0].headers["authorization"] == f"Bearer {KEY}"
+
+
+@pytest.mark.faults("TR-01")
+@pytest.mark.parametrize("reply_code", [REFUSED, None], ids=["refused", "silent"])
+def test_a_socks_proxy_that_lets_nobody_through_is_one_of_our_errors(
+    reply_code: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with (
+        SocksProxy(("127.0.0.1", 9), reply=reply_code) as proxy,
+        open_service(API, retries=0, connect_timeout=0.15) as service,
+    ):
+        monkeypatch.setenv("ALL_PROXY", f"socks5h://someone:pa55@127.0.0.1:{proxy.address[1]}")
+        with pytest.raises(NetworkError) as caught:
+            service.status("u1")
+    assert proxy.asked == [("api.doc2x.test", 443)]
+    assert caught.value.sent == "nothing"
+    assert "pa55" not in "".join(traceback.format_exception(caught.value))
+
+
+@pytest.mark.faults("TR-02")
+def test_a_service_that_drips_behind_a_socks_proxy_is_cut_off(
+    authority: Authority, ca: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with (
+        ScriptedServer(
+            drip(b"X: 1\r\n", first=b"HTTP/1.1 200 OK\r\n"), tls=authority.server_context("api.doc2x.test")
+        ) as server,
+        SocksProxy(server.address) as proxy,
+        open_service(API, SkippingClock(), environ=ca, call_timeout=0.2, read_timeout=0.15, retries=0) as service,
+    ):
+        monkeypatch.setenv("ALL_PROXY", f"socks5h://127.0.0.1:{proxy.address[1]}")
+        with pytest.raises(DeadlineExceeded, match="within the time limit"):
+            service.status("u1")
+
+
+@pytest.mark.faults("TR-13")
+def test_a_socks_proxy_without_its_extra_or_its_version_is_a_configuration_error(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with open_service(API) as service:
+        monkeypatch.setenv("ALL_PROXY", "socks://127.0.0.1:9")
+        with pytest.raises(ConfigError, match="does not tell the version"):
+            service.status("u1")
+        monkeypatch.setitem(sys.modules, "socks", None)  # as if it were not installed
+        monkeypatch.setenv("ALL_PROXY", "socks5h://127.0.0.1:9")
+        with pytest.raises(ConfigError, match="extra `socks`") as caught:
+            service.status("u1")
+        assert "pip install" in caught.value.advice
 
 
 @pytest.mark.faults("TR-13")
