@@ -533,7 +533,7 @@ def test_what_the_uploads_own_look_saw_at_work_is_not_uploaded_again(
     ledger = str(tmp_path / "state" / "ledger" if kept else tmp_path / "no-folder" / "ledger")
     service.on("put", Done(close()))
     service.on("status", processing(5), *[failed("parse_concurrency_limit")] * 12)
-    with service.client(patience=20, ledger=ledger) as client:
+    with service.client(patience=8, ledger=ledger) as client:
         assert client.convert(paper).uid == UID
     assert (service.count("preupload"), service.count("put"), service.paid) == (1, 1, 1)
 
@@ -548,7 +548,7 @@ def test_what_a_later_run_sees_at_work_first_is_not_uploaded_again(service: Scri
         assert [row.state for row in client.jobs()] == ["uploading"]
     service._script.clear()
     service.on("status", processing(5), *[failed("parse_concurrency_limit")] * 12)
-    with service.client(patience=20) as client:
+    with service.client(patience=8) as client:
         assert client.convert(paper).uid == UID
     assert (service.count("preupload"), service.paid) == (1, 1)
 
