@@ -16,7 +16,7 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from doc2x_sdk.batch.done import Done
+from doc2x_sdk.batch.done import Done, is_to_fetch
 from doc2x_sdk.batch.feed import Checked, Feed
 from doc2x_sdk.batch.names import Names
 from doc2x_sdk.batch.outage import Outage, Visit
@@ -91,7 +91,8 @@ class Batch:
         self._outage = Outage(clock, kit.settings.outage, self._kit.check_stop, silence)
         self._local = threading.local()
         self._guard = threading.Lock()
-        self._reason: Doc2XError | None = None
+        self.reason: Doc2XError | None = None
+        """What let no further document begin; None while nothing did."""
         self._running = 0
 
     @property
@@ -111,7 +112,7 @@ class Batch:
         try:
             self._hire()
             yield from self._workers.results(idle=self._grow)
-            if self._reason is not None:
+            if self.reason is not None:
                 for name in self._feed.rest():
                     yield self._not_sent(name)
         finally:
@@ -129,9 +130,9 @@ class Batch:
 
     def _not_sent(self, name: str) -> Done:
         """Describe an input that a stop kept from being begun; the error's cause is what stopped the batch."""
-        reason = self._reason or Doc2XError("The batch was stopped", advice="")
+        reason = self.reason or Doc2XError("The batch was stopped", advice="")
         error = type(reason)(f"Not sent: {reason.message}", advice=reason.advice, code=reason.code, source=name)
-        error.__cause__ = self._reason
+        error.__cause__ = self.reason
         return Done(name, error=error, sent=False)
 
     def _sleep(self, seconds: float) -> None:
@@ -172,7 +173,7 @@ class Batch:
                 self._workers.give(done)
 
     def _is_over(self) -> bool:
-        return self.stop.is_set() or self._reason is not None
+        return self.stop.is_set() or self.reason is not None
 
     def _check(self, path: Path, number: int, template: str) -> Checked | Done:
         """Check a path and fix the name of its results."""
@@ -212,11 +213,11 @@ class Batch:
                 return self._not_sent(name)
             except (NetworkError, RateLimit) as error:
                 if not self._may_try_again(error, visit, give_up):
-                    return Done(name, error=error)
+                    return self._failed(name, error)
             except Doc2XError as error:
                 if (error.status or error.code) and not isinstance(error, ProtocolError):
                     visit.answered()
-                return Done(name, error=error)
+                return self._failed(name, error)
             except Exception as error:  # no document may end the others
                 log.debug("%s: unexpected", name, exc_info=True)
                 return Done(name, error=unexpected(error, name))
@@ -224,12 +225,15 @@ class Batch:
                 visit.answered()
                 return Done(name, document=document)
 
+    def _failed(self, name: str, error: Doc2XError) -> Done:
+        return Done(name, error=error, to_fetch=is_to_fetch(error, self._kit.ledger, self._kit.account))
+
     def _may_try_again(self, error: NetworkError | RateLimit, visit: Visit, give_up: Deadline) -> bool:
         """Wait before the next try; False when the document, or the service, took too long."""
         if isinstance(error, NetworkError):
             goes_on = visit.silent(error)
             if not goes_on:
-                self._end(error)
+                self._end(self._outage.reason or error)
             return goes_on
         visit.answered()
         if give_up.passed():
@@ -256,8 +260,8 @@ class Batch:
     def _end(self, reason: Doc2XError) -> None:
         """Begin nothing more; what was paid goes on."""
         with self._guard:
-            if self._reason is None:
-                self._reason = reason
+            if self.reason is None:
+                self.reason = reason
                 log.info("the batch stops: %s", reason)
         if not isinstance(reason, BudgetExceeded):  # whoever has his pages of the budget may spend them
             self._hold.set()

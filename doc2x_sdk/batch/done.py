@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from doc2x_sdk.errors import Doc2XError
+from doc2x_sdk.errors import ArchiveError, Doc2XError, ExporterError, FileError, LedgerError, TaskFailed
+from doc2x_sdk.ledger.ledger import Ledger
+from doc2x_sdk.ledger.rows import LOCAL
 from doc2x_sdk.models import Document
 
-__all__ = ["Done"]
+__all__ = ["Done", "is_to_fetch"]
+
+OF_THE_DOCUMENT = (TaskFailed, ArchiveError, ExporterError, FileError)  # the same command meets them again
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,12 +26,15 @@ class Done:
         error: why there is none; None without an error.
         sent: False when the batch had stopped before this input was begun: nothing was paid for it, and the error's
             `__cause__` is what stopped the batch.
+        to_fetch: True with an error after which the parse is paid and at the service, and only results are lacking:
+            another run goes on with it and pays nothing. False also where that is not certain.
     """
 
     source: str
     document: Document | None = None
     error: Doc2XError | None = None
     sent: bool = True
+    to_fetch: bool = False
 
     @property
     def files(self) -> dict[str, Path]:
@@ -37,3 +45,12 @@ class Done:
     def was_there(self) -> bool:
         """Whether all that was wanted was there already, so that nothing was done."""
         return self.document is not None and bool(self.document.files) and not self.document.pages
+
+
+def is_to_fetch(error: Doc2XError, ledger: Ledger | None, account: str) -> bool:
+    """Tell whether a document that ended so is paid and at the service, by its receipts; see `Done.to_fetch`."""
+    if ledger is None or account == LOCAL or error.uid is None or isinstance(error, OF_THE_DOCUMENT):
+        return False
+    with suppress(LedgerError):
+        return ledger.is_paid(error.uid)
+    return False

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from doc2x_sdk.batch.workers import LOOK
 from doc2x_sdk.clock import Clock
 from doc2x_sdk.errors import NetworkError
-from doc2x_sdk.flow.silence import Silence
+from doc2x_sdk.flow.silence import Silence, clock_time
 
 __all__ = ["Outage", "Visit"]
 
@@ -37,6 +37,8 @@ class Outage:
         self._pause = PAUSE_FIRST
         self._trying: Visit | None = None
         self._given_up = False  # then what is at work waits for nobody any more, and the batch ends
+        self.reason: NetworkError | None = None
+        """Why the batch gives up, with the last failure as its cause; None until then."""
 
     @contextmanager
     def visit(self) -> Iterator[Visit]:
@@ -74,8 +76,9 @@ class Outage:
             self._silence.failed(error, self._clock, asked=now if self._since is None else self._since)
             if self._since is None:
                 self._since = self._silence.since or now
-            if now - self._since > self._longest:
+            if now - self._since > self._longest and not self._given_up:
                 self._given_up = True
+                self.reason = self._too_long(error, now - self._since)
                 self._changed.notify_all()
             if self._given_up:
                 return False
@@ -85,6 +88,18 @@ class Outage:
         if mine:
             self._clock.sleep(self._clock.uniform(0.1, 0.2))  # `pause` makes more of it
         return True
+
+    def _too_long(self, last: NetworkError, lasted: float) -> NetworkError:
+        began = clock_time(self._clock.now() - lasted)
+        reason = NetworkError(
+            f"The service gave no usable answer for {lasted:.0f} s, since {began}; the last cause: {last.message}",
+            status=last.status,
+            trace_id=last.trace_id,
+            advice=f"How long a batch waits for it is the setting `outage` (DOC2X_OUTAGE), here {self._longest:g} s. "
+            "Check the connection and the proxy settings.",
+        )
+        reason.__cause__ = last
+        return reason
 
     def over(self) -> None:
         """Note that the service answered: all go on."""

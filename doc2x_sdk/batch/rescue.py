@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from doc2x_sdk.batch.done import Done
+from doc2x_sdk.batch.done import Done, is_to_fetch
 from doc2x_sdk.errors import ConfigError, Doc2XError, LedgerError, TaskFailed
 from doc2x_sdk.flow.callbacks import call_back
 from doc2x_sdk.flow.kit import Kit
@@ -76,7 +76,8 @@ class Rescue:
         except Doc2XError as error:
             if row.state == "uploading" and isinstance(error, TaskFailed) and error.code == NOT_FOUND:
                 return None
-            return Done(row.source, error=error.about(uid=row.uid, source=row.source))
+            error.about(uid=row.uid, source=row.source)
+            return Done(row.source, error=error, to_fetch=is_to_fetch(error, self._kit.ledger, self._kit.account))
         return Done(row.source, document=document)
 
     def ended(self, row: ParseRow) -> None:

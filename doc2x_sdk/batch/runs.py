@@ -11,6 +11,7 @@ from doc2x_sdk.batch.batch import Batch
 from doc2x_sdk.batch.crew import Crew
 from doc2x_sdk.batch.done import Done
 from doc2x_sdk.batch.rescue import Rescue
+from doc2x_sdk.errors import Doc2XError
 from doc2x_sdk.ledger.rows import ParseRow
 
 __all__ = ["BatchRun", "RescueRun"]
@@ -73,6 +74,11 @@ class BatchRun(StoppableRun):
     def in_flight(self) -> int:
         """How many documents are being worked on."""
         return self._batch.in_flight
+
+    @property
+    def reason(self) -> Doc2XError | None:
+        """What let no further document begin, such as an empty account or an outage; None where nothing did."""
+        return self._batch.reason
 
 
 class RescueRun(StoppableRun):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from doc2x_sdk.cli import terminal
 from doc2x_sdk.cli.crowd import crowd
-from doc2x_sdk.cli.exits import exit_of
+from doc2x_sdk.cli.exits import STOPS, exit_of
 from doc2x_sdk.cli.rows import Interrupted, NotDone, Row
 from doc2x_sdk.cli.run import Run
 from doc2x_sdk.cli.stopping import Stopping
@@ -53,6 +53,8 @@ class Many(Run):
                 row = self._row(done)
                 self._report.end(row)
                 self.add(row)
+            if batch.reason is not None and exit_of(batch.reason) in STOPS:  # also where all documents were begun
+                self.stopped = batch.reason
             self.interrupted = stopping.code
             stopping.on_stop(lambda: None)  # all that is left to do is to close
         if self.interrupted:
@@ -80,7 +82,7 @@ class Many(Run):
             if isinstance(done.error.__cause__, Doc2XError):
                 self.stopped = done.error.__cause__
             return Row(done.source, error=NotDone(exit_of(done.error), self.stopped))
-        return Row(done.source, error=done.error)
+        return Row(done.source, error=done.error, to_fetch=done.to_fetch)
 
     def _left(self, name: str) -> NotDone:
         """Return the error of a document that a signal kept from its end."""

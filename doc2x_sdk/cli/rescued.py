@@ -42,7 +42,8 @@ class Rescued(Run):
                     self._stop(run)
                 for done in run:
                     named = terminal.printable(done.source)
-                    row = Row.of(named, done.document) if done.document else Row(named, error=done.error)
+                    failed = Row(named, error=done.error, to_fetch=done.to_fetch)
+                    row = Row.of(named, done.document) if done.document else failed
                     self._report.end(row)
                     self.add(row)
             self.interrupted = stopping.code

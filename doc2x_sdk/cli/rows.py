@@ -45,12 +45,14 @@ class Row:
         document: the result, where the conversion went through.
         error: why it did not.
         pages: how many the document has; None where nothing was parsed by this run.
+        to_fetch: whether, after the error, the parse is paid and at the service; the same command goes on with it.
     """
 
     source: str
     document: Document | None = None
     error: Doc2XError | None = None
     pages: int | None = None
+    to_fetch: bool = False
 
     @classmethod
     def of(cls, source: str, document: Document) -> Row:

@@ -21,6 +21,7 @@ __all__ = ["TABLE_MOST", "Run", "fetch_line"]
 
 ONE_FETCH = re.compile(r"`doc2x fetch [^`]*`")
 AGAIN = "The same command goes on from there: what is done stays, and what was paid is not paid again."
+TO_FETCH = "What is to be fetched is at the service for 24 hours; the same command fetches it and pays nothing."
 ENGINE_GAVE_UP = (
     "This machine's engine could not do it, for the reason given. With an account's key the service may: "
     "`doc2x config set-key`, and without --local."
@@ -179,7 +180,8 @@ class Run:
             return f"{total} documents: nothing to do, all results are there (--overwrite replaces them)."
         parts = [f"{counts[name]} {word}" for name, word in STATES.items() if counts[name]]
         pages = f"; {counts['pages']} pages" if counts["pages"] else ""
-        return f"{total} documents: {', '.join(parts)}{pages}."
+        told = f"{total} documents: {', '.join(parts)}{pages}."
+        return f"{told} {TO_FETCH}" if counts["paid"] else told
 
 
 STATES = {
@@ -187,6 +189,7 @@ STATES = {
     "archived": "from the archive",
     "there": "there already",
     "failed": "failed",
+    "paid": "paid and to be fetched",
     "flying": "in flight",
     "left": "not done",
 }
@@ -197,6 +200,8 @@ def state_of(row: Row) -> str:
     """Return which of `STATES` a row is."""
     if isinstance(row.error, NotDone):
         return "flying" if isinstance(row.error, Interrupted) else "left"
+    if row.to_fetch:
+        return "paid"
     if row.exit or row.was_there:
         return "failed" if row.exit else "there"
     return "archived" if row.was_archived else "done"

@@ -9,7 +9,7 @@ import time
 from doc2x_sdk.clock import Clock
 from doc2x_sdk.errors import Doc2XError, NetworkError
 
-__all__ = ["Silence"]
+__all__ = ["Silence", "clock_time"]
 
 log = logging.getLogger("doc2x_sdk")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -97,6 +97,22 @@ class Ledger:
         def look(connection: sqlite3.Connection) -> ParseRow | None:
             found = connection.execute("SELECT * FROM parse WHERE id = ?", (number,)).fetchone()
             return None if found is None else parse_row(found, read_results(connection, number))
+
+        return self._store.read(look)
+
+    def is_paid(self, uid: str) -> bool:
+        """Tell whether the service has the parse of this uid, and each other part of the same book."""
+        with suppress(LedgerError):  # what is on the disk is less than the truth then, never more
+            self.flush()
+
+        def look(connection: sqlite3.Connection) -> bool:
+            states = connection.execute(
+                "SELECT other.state FROM parse JOIN parse AS other ON other.account = parse.account "
+                "AND other.sha256 = parse.sha256 "
+                "AND json_remove(other.options, '$.pages') = json_remove(parse.options, '$.pages') WHERE parse.uid = ?",
+                (uid,),
+            ).fetchall()
+            return bool(states) and all(state in ("submitted", "parsed") for (state,) in states)
 
         return self._store.read(look)
 

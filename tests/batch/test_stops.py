@@ -1,6 +1,7 @@
 """What ends a batch early, or makes it wait: the key, the quota, the budget, the disk, the network, the caller."""
 
 import logging
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ import pytest
 
 from doc2x_sdk.batch.outage import Outage
 from doc2x_sdk.errors import (
+    ArchiveError,
     AuthError,
     BudgetExceeded,
     DiskFull,
@@ -87,6 +89,45 @@ def test_no_pages_left_is_believed_of_a_uid_that_was_not_begun_alone(service: Sc
         assert (rows[str(second)].state, rows[str(second)].uid) == ("submitted", service.uids[1])
         assert client.convert(second).uid == service.uids[1]
         assert client.convert(first).uid == service.uids[2]
+
+
+@pytest.mark.faults("AP-04")
+@pytest.mark.parametrize("before", [0, 1], ids=["not begun", "at work"])
+def test_only_what_the_service_has_is_to_be_fetched(
+    before: int, service: ScriptedService, papers: Papers, out: Path
+) -> None:
+    service.on("status", *[None] * before, failed("parse_quota_limit"))
+    with service.client() as client:
+        done = list(client.convert_many(papers(2), to="md", out=out, jobs=1))
+        assert [(each.sent, each.to_fetch) for each in done] == [(True, bool(before)), (False, False)]
+        assert not any(each.error for each in client.convert_many(papers(2), to="md", out=out))
+    assert service.paid == 3 - before
+
+
+@pytest.mark.faults("AP-04")
+@pytest.mark.parametrize("refused_at", [1, 2])
+def test_a_book_whose_later_part_is_to_be_paid_is_not_to_be_fetched(refused_at: int, papers: Papers, out: Path) -> None:
+    with ScriptedService(pages=2) as service, service.client(max_file_pages=2) as client:
+        service.on("preupload", *[None] * refused_at, failed("parse_quota_limit"))
+        (done,) = client.convert_many(papers(1, pages=6), to="md", out=out)
+        assert isinstance(done.error, QuotaExceeded)
+        assert not done.to_fetch
+        service.always("export", failed("unauthorized", 401))
+        (done,) = client.convert_many(papers(1, pages=6), to="md", out=out)
+        assert isinstance(done.error, AuthError)
+        assert done.to_fetch
+    assert service.paid == 3
+
+
+@pytest.mark.faults("AR-01")
+def test_an_archive_that_can_not_be_used_is_a_failure_though_it_is_paid(
+    service: ScriptedService, papers: Papers, out: Path
+) -> None:
+    service.exports["md"] = b"no archive"
+    with service.client() as client:
+        (done,) = client.convert_many(papers(1), to="md", out=out)
+    assert isinstance(done.error, ArchiveError)
+    assert not done.to_fetch
 
 
 @pytest.mark.faults("AP-04")
@@ -282,6 +323,7 @@ def test_a_full_disk_stops_the_batch_before_the_next_paid_step(
         done = list(client.convert_many(paths, to="md", out=out))
         assert all(isinstance(each.error, DiskFull) for each in done if each.error)
         assert sum(not each.sent for each in done) > 20
+        assert all(each.to_fetch == each.sent for each in done if each.error)
         assert service.paid < 40
         monkeypatch.undo()
         assert not any(each.error for each in client.convert_many(paths, to="md", out=out))
@@ -374,9 +416,44 @@ def test_an_outage_that_does_not_end_ends_the_batch(service: ScriptedService, pa
         assert len(done) == 50
         assert all(isinstance(each.error, NetworkError) for each in done)
         assert len(service.server.requests) < 200  # all fifty may be at work: three attempts each, then one tries
+        assert not any(each.to_fetch for each in done)
         up(service)
         assert not any(each.error for each in client.convert_many(papers(50), to="md", out=out))
     assert service.paid == 50
+
+
+@pytest.mark.faults("TR-17")
+def test_what_an_outage_ended_tells_how_long_it_was_waited_for_and_what_is_paid(
+    service: ScriptedService, papers: Papers, out: Path
+) -> None:
+    """Four of six are at the service when it falls silent."""
+    clock = StillClock()
+    service.on("preupload", *[None] * 4)
+    service.always("preupload", close())
+    service.always("status", close())
+    with service.client(clock, outage=300.0) as client:
+        with client.convert_many(papers(6), to="md", out=out, jobs=4) as run:
+            assert run.reason is None
+            done = list(run)
+        reason = run.reason
+        assert isinstance(reason, NetworkError)
+        words = re.fullmatch(
+            r"The service gave no usable answer for (\d+) s, since (\d\d:\d\d:\d\d); the last cause: (The .+)",
+            reason.message,
+        )
+        assert words is not None, reason.message
+        assert 300 < int(words[1]) < 400
+        assert words[2] in {time.strftime("%H:%M:%S", time.localtime(1.7e9 + at)) for at in range(60)}
+        assert reason.__cause__ is not None
+        assert words[3] in str(reason.__cause__)
+        told(reason, "`outage` (DOC2X_OUTAGE), here 300 s", "proxy")
+        not_sent = [each for each in done if not each.sent]
+        assert [each.error.__cause__ for each in not_sent if each.error] == [reason] * 2
+        assert [each.to_fetch for each in done if each.sent] == [True] * 4
+        assert not any(each.to_fetch for each in not_sent)
+        up(service)
+        assert not any(each.error for each in client.convert_many(papers(6), to="md", out=out))
+    assert service.paid == 6
 
 
 @pytest.mark.faults("TR-17")

@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+import threading
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from doc2x_sdk.cli.rows import NotDone, Row
 from doc2x_sdk.cli.run import Run
 from doc2x_sdk.errors import DiskFull
 from tests.cli.command import EXAMPLE, UID, account, doc2x, refused
-from tests.support.scripted import ScriptedServer, reply, reset
+from tests.support.scripted import ScriptedServer, Step, close, reply, reset
 from tests.support.scripted_service import PICTURE, ScriptedService, failed, make_pdf
 
 
@@ -330,6 +331,37 @@ def test_a_refused_key_ends_a_batch(tmp_path, papers):
     assert stopped.startswith(f"Stopped: {papers / 'a.pdf'}: The service refused the key")
     assert "doc2x config set-key" in advice
     assert "The same command goes on" in advice
+
+
+@pytest.mark.faults("TR-17")
+@pytest.mark.parametrize(("jobs", "rest"), [(2, ", 1 not done"), (3, "")], ids=["one not begun", "all begun"])
+def test_an_outage_that_ends_a_batch_is_told_as_such_and_what_is_paid_is_no_failure(tmp_path, papers, jobs, rest):
+    (papers / "copy.pdf").write_bytes(b"%PDF-1.4 and no more")
+    ledger = str(tmp_path / "ledger.sqlite3")
+    words = ["convert", papers, "--to", "txt", "--jobs", str(jobs), "--out", tmp_path / "out", "--ledger", ledger]
+    with ScriptedService() as service:
+
+        def fall_silent(conversation, request):
+            while service.paid < jobs:
+                threading.Event().wait(0.01)
+            close().action(conversation, request)
+
+        service.always("status", Step(fall_silent))
+        done = doc2x(*words, env=account(service.origin, DOC2X_OUTAGE="0.1", DOC2X_PATIENCE="0.1"))
+        runs = doc2x("jobs", "runs", env={"DOC2X_LEDGER": ledger})
+        service.always("status", None)
+        again = doc2x(*words, env=account(service.origin))
+        assert (again.code, service.paid) == (8, 3)
+    assert done.code == 10
+    summary, stopped, advice = done.err.splitlines()[-3:]
+    counts = f"1 failed, {jobs} paid and to be fetched{rest}"
+    assert summary.startswith(f"4 documents: {counts}. What is to be fetched is at the service")
+    told = r"Stopped: The service gave no usable answer for \d+ s, since [\d:]{8}; the last cause: The "
+    assert re.match(told, stopped)
+    assert "`outage` (DOC2X_OUTAGE), here 0.1 s" in advice
+    assert "The same command goes on" in advice
+    assert runs.lines[0].split("\t")[4] == f"{counts}; stopped: {stopped.removeprefix('Stopped: ').rstrip('.')}"
+    assert "`outage` (DOC2X_OUTAGE), here 0.1 s" in runs.err
 
 
 def test_what_ended_a_batch_leads_to_the_same_command_not_to_one_document(capsys):

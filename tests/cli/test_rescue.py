@@ -50,6 +50,13 @@ def test_what_can_not_be_had_is_told_and_the_rest_comes(lost):
     assert "2 documents: 1 done, 1 failed" in done.err
 
 
+def test_what_the_service_still_has_did_not_fail(tmp_path, lost):
+    lost.on("download", reply(503))
+    done = doc2x("rescue", "--jobs", "1", env=account(lost.origin, DOC2X_PATIENCE="0.1"))
+    assert len(done.lines) == 1
+    assert "2 documents: 1 done, 1 paid and to be fetched; 1 pages. What is to be fetched is at" in done.err
+
+
 @pytest.mark.faults("CL-01", "CL-03")
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows sends no SIGINT to one child")
 @pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143)])

@@ -356,6 +356,27 @@ GUARDS = [
     ),
     Guard(
         "TR-17",
+        "batch/test_stops.py::test_what_an_outage_ended_tells_how_long_it_was_waited_for_and_what_is_paid",
+        "batch/batch.py",
+        "self._end(self._outage.reason or error)",
+        "self._end(error)",
+    ),
+    Guard(
+        "AP-04",
+        "batch/test_stops.py::test_a_book_whose_later_part_is_to_be_paid_is_not_to_be_fetched",
+        "ledger/ledger.py",
+        """return bool(states) and all(state in ("submitted", "parsed") for (state,) in states)""",
+        """return any(state in ("submitted", "parsed") for (state,) in states)""",
+    ),
+    Guard(
+        "AR-01",
+        "batch/test_stops.py::test_an_archive_that_can_not_be_used_is_a_failure_though_it_is_paid",
+        "batch/done.py",
+        " or isinstance(error, OF_THE_DOCUMENT)",
+        "",
+    ),
+    Guard(
+        "TR-17",
         "batch/test_stops.py::test_once_an_outage_ended_the_batch_no_document_waits_for_another",
         OUTAGE,
         "                if self._since is None or self._trying is one or self._given_up:",
