@@ -517,7 +517,7 @@ def test_a_uid_that_is_never_admitted_is_replaced_and_one_at_work_is_not(service
     with service.client(clock, patience=20) as client:
         first = client.convert(paper)
     assert (first.uid, service.count("preupload")) == (service.uids[1], 2)
-    service.on("status", processing(5), *[failed("parse_concurrency_limit")] * 12)
+    service.on("status", processing(5), *[failed("parse_concurrency_limit")] * 20)
     with service.client(clock, patience=20) as client:
         second = client.convert(make_pdf(mark="another"))
     assert (second.uid, service.count("preupload")) == (service.uids[2], 3)
