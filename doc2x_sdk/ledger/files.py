@@ -77,16 +77,18 @@ CREATE TABLE pace (
 """
 
 
-def ledger_error(error: sqlite3.Error) -> LedgerError:
-    """Say what a database error means for the ledger."""
+def ledger_error(error: sqlite3.Error, path: Path) -> LedgerError:
+    """Say what a database error means for the ledger, and which file it is."""
     text = str(error)
     if "locked" in text or "busy" in text:
-        return Locked("The ledger is locked by another process")
+        return Locked(f"The ledger {path} is locked by another process")
     if "full" in text:
-        return LedgerError("No space is left for the ledger", advice="Free some space and run the same command again.")
+        advice = "Free some space there and run the same command again."
+        return LedgerError(f"No space is left for the ledger {path}", advice=advice)
     if "readonly" in text or "read-only" in text:
-        return LedgerError("The ledger can't be written", advice="Name another file with --ledger or DOC2X_LEDGER.")
-    return LedgerError(f"The ledger can't be used: {text}")
+        advice = "Name another file with --ledger or DOC2X_LEDGER."
+        return LedgerError(f"The ledger {path} can't be written", advice=advice)
+    return LedgerError(f"The ledger {path} can't be used: {text}")
 
 
 def prepare(path: Path) -> bool:
@@ -151,7 +153,7 @@ def connect(path: Path, *, existed: bool = True) -> sqlite3.Connection:
         raise
     except sqlite3.OperationalError as error:
         connection.close()
-        raise ledger_error(error) from error
+        raise ledger_error(error, path) from error
     except sqlite3.DatabaseError as error:
         connection.close()
         raise broken(path, error) from error
@@ -204,7 +206,7 @@ def check_integrity(connection: sqlite3.Connection) -> None:
 
 def set_durable(connection: sqlite3.Connection, path: Path) -> None:
     """Set what makes a commit survive a power cut, and read it back."""
-    mode = in_wal_mode(connection)
+    mode = in_wal_mode(connection, path)
     connection.execute("PRAGMA synchronous=FULL")
     connection.execute("PRAGMA fullfsync=ON")  # macOS: an fsync alone leaves the bytes in the disk's cache
     connection.execute("PRAGMA checkpoint_fullfsync=ON")
@@ -213,7 +215,7 @@ def set_durable(connection: sqlite3.Connection, path: Path) -> None:
         raise LedgerError(f"The ledger {path} can't be made durable here (journal mode {mode})")
 
 
-def in_wal_mode(connection: sqlite3.Connection) -> str:
+def in_wal_mode(connection: sqlite3.Connection, path: Path) -> str:
     """Change to WAL and return the mode; SQLite does not wait by itself while another process does the same."""
     for _ in range(int(BUSY_SECONDS / 0.05)):
         try:
@@ -222,7 +224,7 @@ def in_wal_mode(connection: sqlite3.Connection) -> str:
             if "locked" not in str(error):
                 raise
             time.sleep(0.05)
-    raise Locked("The ledger is locked by another process")
+    raise Locked(f"The ledger {path} is locked by another process")
 
 
 def make_schema(connection: sqlite3.Connection) -> None:

@@ -90,7 +90,7 @@ class Store:
         self._check_process()
         with self._changed:
             if not self._open:
-                raise LedgerError("The ledger is closed")
+                raise LedgerError(f"The ledger {self.path} is closed")
             self._queue.append(queued)
             if queued.future is not None:
                 self._urgent = True
@@ -110,7 +110,7 @@ class Store:
                     self._reader = open_reader(self.path)
                 return work(self._reader)
             except sqlite3.Error as error:
-                raise ledger_error(error) from error
+                raise ledger_error(error, self.path) from error
 
     def close(self) -> None:
         """Commit what is queued and close the file."""
@@ -128,12 +128,13 @@ class Store:
 
     def _check_process(self) -> None:
         if os.getpid() != self._process:
-            raise LedgerError("The ledger was opened before this process was forked", advice="Open it in the child.")
+            told = f"The ledger {self.path} was opened before this process was forked"
+            raise LedgerError(told, advice="Open it in the child.")
 
     def _run(self) -> None:
         try:
             while batch := self._next():
-                commit(self._writer, batch)
+                commit(self._writer, batch, self.path)
         finally:
             with self._changed:
                 self._open = False
@@ -141,7 +142,7 @@ class Store:
             self._writer.close()
             for queued in rest:  # after a failure of the thread itself: nobody may wait for ever
                 if queued.future is not None:
-                    queued.future.set_exception(LedgerError("The ledger was closed"))
+                    queued.future.set_exception(LedgerError(f"The ledger {self.path} was closed"))
 
     def _next(self) -> list[Queued]:
         """Return all that is queued, at least one; nothing at the end."""
@@ -157,8 +158,8 @@ class Store:
         return self._urgent or not self._open
 
 
-def commit(connection: sqlite3.Connection, batch: Sequence[Queued]) -> None:
-    """Run a batch in one transaction and settle its futures after the fsync.
+def commit(connection: sqlite3.Connection, batch: Sequence[Queued], path: Path) -> None:
+    """Run a batch in one transaction and settle its futures after the fsync; errors name the file's `path`.
 
     Savepoints, which cost as much as the writes, are made only once one of them has raised: then all run again, and the
     changes of each that raises are undone.
@@ -177,12 +178,12 @@ def commit(connection: sqlite3.Connection, batch: Sequence[Queued]) -> None:
             settled = [step_by_step(connection, queued) for queued in batch]
         connection.execute("COMMIT")
     except sqlite3.Error as error:
-        failure = ledger_error(error)
+        failure = ledger_error(error, path)
         with suppress(sqlite3.Error):
             connection.execute("ROLLBACK")
         settled = [Settled(queued, problem=failure) for queued in batch]
     for each in settled:
-        settle(each)
+        settle(each, path)
 
 
 def step_by_step(connection: sqlite3.Connection, queued: Queued) -> Settled:
@@ -199,11 +200,11 @@ def step_by_step(connection: sqlite3.Connection, queued: Queued) -> Settled:
     return settled
 
 
-def settle(settled: Settled) -> None:
+def settle(settled: Settled, path: Path) -> None:
     """Tell who waits for a write what became of it."""
     (_, future), value, problem = settled
     if isinstance(problem, sqlite3.Error):
-        problem = ledger_error(problem)
+        problem = ledger_error(problem, path)
     if future is None:
         if problem is not None:
             log.debug("a write to the ledger was lost: %s", problem)

@@ -315,7 +315,7 @@ GUARDS = [
         "JR-08",
         "ledger/test_file.py::test_a_locked_ledger_is_waited_for_and_then_told",
         FILES,
-        'return Locked("The ledger is locked by another process")\n    if "full"',
+        'return Locked(f"The ledger {path} is locked by another process")\n    if "full"',
         'return LedgerError("no")\n    if "full"',
     ),
     Guard(

@@ -218,7 +218,7 @@ def test_a_locked_ledger_is_waited_for_and_then_told(path: Path, monkeypatch: py
     other.execute("BEGIN IMMEDIATE")
     with pytest.raises(Locked) as caught:
         store.write(lambda connection: insert(connection, 1))
-    told(caught.value, "locked by another process", "Wait for the other")
+    told(caught.value, f"The ledger {path} is locked by another process", "Wait for the other")
     store._writer.execute("PRAGMA busy_timeout=60000").close()
     waiting = store.submit(lambda connection: insert(connection, 2))
     other.execute("COMMIT")
@@ -234,10 +234,26 @@ def test_a_claim_that_did_not_reach_the_disk_holds_nothing(path: Path) -> None:
     with no_room(ledger) as full:
         with pytest.raises(LedgerError) as caught, claim(ledger, full):
             pytest.fail("nothing may be done under a receipt that is not written down")
-        told(caught.value, "No space is left for the ledger", "Free some space")
+        told(caught.value, f"No space is left for the ledger {path}", "Free some space there")
     with claim(ledger, full) as receipt:
         assert receipt.row.state == "planned"
     ledger.close()
+
+
+@pytest.mark.faults("JR-10")
+def test_a_ledger_that_turns_out_to_be_read_only_or_damaged_is_named(path: Path) -> None:
+    store = Store(path)
+    store._writer.execute("PRAGMA query_only=ON").close()
+    with pytest.raises(LedgerError) as caught:
+        store.write(lambda connection: insert(connection, 1))
+    told(caught.value, f"The ledger {path} can't be written", "--ledger or DOC2X_LEDGER")
+    with pytest.raises(LedgerError) as caught:
+        store.read(lambda connection: connection.execute("SELECT 1 FROM gone"))
+    told(caught.value, f"The ledger {path} can't be used: no such table", "Check the ledger's file and disk")
+    store.close()
+    with pytest.raises(LedgerError) as caught:
+        store.write(lambda connection: insert(connection, 1))
+    told(caught.value, f"The ledger {path} is closed")
 
 
 @pytest.mark.faults("JR-10")
