@@ -131,7 +131,7 @@ class Rescue:
         """Return the task of a parse that has no place of its own, such as a part of a book."""
         out = self._out or (path_of(row.results[0].target).parent if row.results else None)
         if out is None:
-            error = ConfigError("No place is stored with it", advice="Name a folder with `out`.")
+            error = ConfigError("No place is stored with it", advice="Name a folder: `out`, or --out.")
             return Done(row.source, error=error.about(uid=row.uid, source=row.source))
         stem = path_of(row.source).stem or str(row.uid)
         name = self._free(out, f"{stem}-pages-{label}" if label else stem, row)

@@ -38,8 +38,7 @@ def staging(out: Path | None) -> Iterator[Path]:
             stage, held, descriptor = make(folder)
         except (FileNotFoundError, NotADirectoryError):
             if folder.exists() and not folder.is_dir():
-                advice = "Choose another with `out`."
-                raise OutputError(f"{what}: {folder} is not a folder", path=folder, advice=advice) from None
+                raise OutputError(f"{what}: {folder} is not a folder", path=folder) from None
             folder.mkdir(parents=True, exist_ok=True)
             stage, held, descriptor = make(folder)
     try:

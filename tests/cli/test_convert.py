@@ -178,6 +178,8 @@ def test_an_output_folder_that_is_a_file_is_11_and_nothing_is_sent(tmp_path):
     with ScriptedServer(reply(500)) as server:
         done = doc2x("convert", EXAMPLE, "--out", tmp_path / "out", env=account(server.origin))
     assert (done.code, server.connections) == (11, 0)
+    assert "is not a folder" in done.err
+    assert "Choose another folder: `out`, or --out." in done.err
 
 
 @pytest.mark.faults("CL-05")
