@@ -57,9 +57,9 @@ class Application:
         rate = RateLimiter(settings.rate_limit, clock.monotonic)
         self.asgi = Gate(inner, rate=rate, may_enter=keys.may_enter)
 
-    def begin(self) -> None:
-        """Start what runs beside the requests."""
-        self._workers.warm()
+    async def begin(self) -> None:
+        """Start what runs beside the requests. Raises `ConfigError` when worker processes can't be started."""
+        await self._workers.begin()
         self._jobs.resume()
 
     def stats(self) -> Stats:

@@ -24,6 +24,7 @@ from doc2x_sdk.errors import ConfigError
 from doc2x_sdk.local.cluster import cluster_executor
 from doc2x_sdk.local.extra import require_extra
 from doc2x_sdk.local.settings import ServerSettings, Stats, Tools, Translator
+from doc2x_sdk.local.work import leave_worker
 
 __all__ = ["LocalServer", "serve"]
 
@@ -73,8 +74,10 @@ class LocalServer:
         """Start the server; returns once it answers.
 
         Raises:
-            ConfigError: the extra `local` is missing, or the address cannot be listened on.
+            ConfigError: the extra `local` is missing, the address cannot be listened on, or the script that runs starts
+                a server also when its workers import it.
         """
+        leave_worker()
         require_extra()
         with contextlib.ExitStack() as cleanup:
             folder = cleanup.enter_context(_folder(self.settings.data))
@@ -120,6 +123,8 @@ class _Running:
         self._serving.add_done_callback(lambda _: self._ready.set())
         if not self._ready.wait(START_SECONDS) or self._serving.done():
             error = self._serving.exception() if self._serving.done() else None
+            if isinstance(error, ConfigError):
+                raise error
             raise ConfigError(f"The local server did not start: {error or 'no answer'}.") from error
 
     def stop(self) -> None:
@@ -165,12 +170,12 @@ class _Running:
         )
         self._stats = application.stats
         self._stop = lambda: setattr(server, "should_exit", True)
-        application.begin()
-        serving = asyncio.create_task(server.serve(sockets=[self._listener]))
-        while not server.started and not serving.done():
-            await asyncio.sleep(0.005)
-        self._ready.set()
         try:
+            await application.begin()
+            serving = asyncio.create_task(server.serve(sockets=[self._listener]))
+            while not server.started and not serving.done():
+                await asyncio.sleep(0.005)
+            self._ready.set()
             await serving
         finally:
             await application.close()

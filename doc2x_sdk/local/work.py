@@ -11,6 +11,7 @@ import multiprocessing
 import os
 import shutil
 import signal
+import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import BrokenExecutor, Executor, ProcessPoolExecutor
@@ -18,14 +19,19 @@ from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
+from doc2x_sdk.errors import ConfigError
 from doc2x_sdk.local.failure import DocumentFailure
 
-__all__ = ["Workers"]
+__all__ = ["Workers", "leave_worker"]
 
 Result = TypeVar("Result")
 Kind = Literal["parse", "ocr"]
 
 STOP_SECONDS = 3.0
+GUARD = (
+    'Each worker imports the script that runs: start `LocalServer` below `if __name__ == "__main__":` only, or use '
+    "`Doc2X.local()`, which needs no such line."
+)
 
 
 class Workers:
@@ -44,10 +50,20 @@ class Workers:
         self._pools: dict[Kind, ProcessPoolExecutor] = {}
         self._alone = asyncio.Lock()
 
-    def warm(self) -> None:
-        """Start the first worker in the background, so that the first document need not wait for its imports."""
-        if self._given is None:
-            self._pool("parse").submit(_import_engine)
+    async def begin(self) -> None:
+        """Start the first worker, and let it import the engine in the background before the first document comes.
+
+        Raises:
+            ConfigError: it ended as it began, as each does in a script that starts a server wherever it is imported.
+        """
+        if self._given is not None:
+            return
+        if not _is_main_ours():
+            try:
+                await asyncio.wrap_future(self._pool("parse").submit(os.getpid))
+            except BrokenExecutor as error:
+                raise ConfigError("The local server's first worker process ended as it began", advice=GUARD) from error
+        self._pool("parse").submit(_import_engine)
 
     async def run(self, kind: Kind, function: Callable[..., Result], *arguments: Any) -> Result:
         """Run a function of plain values in a worker.
@@ -98,6 +114,21 @@ class Workers:
                 return await asyncio.wrap_future(pool.submit(function, *arguments))
             finally:
                 pool.shutdown(wait=False, cancel_futures=True)
+
+
+def leave_worker() -> None:
+    """End this process if it is a worker that imports its program's main script, which must not start a server then.
+
+    Raises `SystemExit`; the program that the worker belongs to says why.
+    """
+    if getattr(multiprocessing.current_process(), "_inheriting", False):  # no public way; Python's own check is this
+        raise SystemExit(1)
+
+
+def _is_main_ours() -> bool:
+    """Tell whether the main script is known to start nothing when it is imported, so that nobody has to wait."""
+    spec = getattr(sys.modules.get("__main__"), "__spec__", None)
+    return spec is not None and spec.name.partition(".")[0] == "doc2x_sdk"
 
 
 def _begin(temporary: Path | None) -> None:

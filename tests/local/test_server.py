@@ -183,6 +183,50 @@ def test_a_neighbour_of_a_crash_does_not_fail(tmp_path: Path) -> None:
     asyncio.run(scenario())
 
 
+def run_script(folder: Path, text: str) -> subprocess.CompletedProcess[str]:
+    """Run it as a file of its own, as a user does."""
+    script = folder / "script.py"
+    script.write_text(text)
+    return subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=False, timeout=60)
+
+
+SERVES = """
+from doc2x_sdk.local.server import LocalServer
+from doc2x_sdk.local.settings import ServerSettings
+
+def main():
+    with LocalServer(ServerSettings(workers=2)) as server:
+        print("serves", server.url)
+
+"""
+
+
+def test_a_script_that_serves_wherever_it_is_imported_is_told_once(tmp_path: Path) -> None:
+    done = run_script(tmp_path, f"{SERVES}main()\n")
+    assert done.returncode == 1
+    assert done.stdout == ""
+    *_, last = done.stderr.splitlines()
+    assert last.startswith("doc2x_sdk.errors.ConfigError: The local server's first worker process ended as it began. ")
+    assert """if __name__ == "__main__":""" in last
+    assert "Doc2X.local()" in last
+    assert "bootstrapping" not in done.stderr
+    assert "script.py" in done.stderr
+    done = run_script(tmp_path, f"{SERVES}if __name__ == '__main__':\n    main()\n")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("serves http://127.0.0.1:")
+
+
+def test_a_plain_script_converts_on_this_machine(tmp_path: Path) -> None:
+    (tmp_path / "paper.pdf").write_bytes(make_pdf("From a script"))
+    script = f"""
+from doc2x_sdk import Doc2X
+with Doc2X.local() as client:
+    print(client.convert({str(tmp_path / "paper.pdf")!r}).pages[0].md)
+"""
+    done = run_script(tmp_path, script)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "From a script\n", "")
+
+
 def test_an_executor_that_is_handed_in_stays_open() -> None:
     with ProcessPoolExecutor(1) as executor:
         with LocalServer(ServerSettings(share_files=False), executor=executor) as server:
