@@ -232,8 +232,8 @@ class Batch:
         """Wait before the next try; False when the document, or the service, took too long."""
         if isinstance(error, NetworkError):
             goes_on = visit.silent(error)
-            if not goes_on:
-                self._end(self._outage.reason or error)
+            if self._outage.reason is not None:
+                self._end(self._outage.reason)
             return goes_on
         visit.answered()
         if give_up.passed():

@@ -70,9 +70,13 @@ class Outage:
             return pause
 
     def silent(self, one: Visit, error: NetworkError) -> bool:
-        """Wait after a failure until it is time to try again; False when the silence has lasted too long."""
+        """Wait after a failure until it is time to try again; False when the silence has lasted too long.
+
+        So it has for one document alone where only the storage is out of reach: then `reason` is None.
+        """
         with self._changed:
             now = self._clock.monotonic()
+            one.since = now if one.since is None else one.since
             self._silence.failed(error, self._clock, asked=now if self._since is None else self._since)
             if self._since is None:
                 self._since = self._silence.since or now
@@ -80,7 +84,7 @@ class Outage:
                 self._given_up = True
                 self.reason = self._too_long(error, now - self._since)
                 self._changed.notify_all()
-            if self._given_up:
+            if self._given_up or now - one.since > self._longest:
                 return False
             if self._trying is None:
                 self._trying = one
@@ -121,6 +125,8 @@ class Visit:
 
     def __init__(self, outage: Outage) -> None:
         self._outage = outage
+        self.since: float | None = None
+        """When its first request went without an answer, on the monotonic clock."""
 
     def enter(self) -> None:
         """Wait while the service is silent."""

@@ -482,6 +482,25 @@ def test_storage_that_is_out_of_reach_is_waited_for_too(service: ScriptedService
     assert service.paid == 6
 
 
+@pytest.mark.faults("TR-17")
+@pytest.mark.parametrize("route", ["put", "export", "download"])
+def test_what_stays_out_of_reach_while_the_service_answers_ends_its_document_alone(
+    route: str, service: ScriptedService, papers: Papers, out: Path
+) -> None:
+    """Such as a storage host that a firewall keeps away: each answer about the parse ends the outage."""
+    clock = StillClock()
+    service.always(route, close())
+    with service.client(clock, outage=60.0, retries=0) as client:
+        with client.convert_many(papers(1), to="md", out=out) as run:
+            (done,) = run
+        assert isinstance(done.error, NetworkError)
+        assert done.to_fetch == (route != "put")
+        assert clock.monotonic() - 1000.0 < 600.0
+        service.always(route, None)
+        assert not any(each.error for each in client.convert_many(papers(1), to="md", out=out))
+    assert service.paid == 1
+
+
 # the caller
 
 
