@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from doc2x_sdk import errors
 
-__all__ = ["BUG", "ERRORS", "FAILED", "MEANINGS", "STOPS", "UNKNOWN", "exit_of", "exit_of_many"]
+__all__ = ["BUG", "CLOSED", "ERRORS", "FAILED", "MEANINGS", "STOPS", "UNKNOWN", "exit_of", "exit_of_many"]
 
 BUG = 1
 FAILED = 6

@@ -11,14 +11,13 @@ from pathlib import Path
 from doc2x_sdk.cli.terminal import printable
 from doc2x_sdk.clock import Clock
 from doc2x_sdk.errors import Doc2XError, FileError
-from doc2x_sdk.flow.publish import LATEX_SIGNS, result_name
+from doc2x_sdk.flow.publish import PICTURES, pictures_of, result_name
 from doc2x_sdk.flow.source import Source
 
 __all__ = ["Item", "check_template", "expand"]
 
 SUFFIXES = frozenset({".pdf", ".jpg", ".jpeg", ".png"})
 WILD = frozenset("*?[")
-PICTURES = "_images"  # how the picture folder of a result ends
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,8 +114,8 @@ def search(folder: Path, passed_by: list[Path]) -> Iterator[Item]:
 
 def picture_folders(names: Iterable[str]) -> set[str]:
     """Return how the picture folders of the results in a folder are called: `paper_images` beside `paper.md`."""
-    results = [LATEX_SIGNS.sub("_", name) for name in names if os.path.splitext(name)[1].lower() not in SUFFIXES]  # noqa: PTH122 - of many names
-    return {f"{name[:at]}{PICTURES}" for name in results for at, sign in enumerate(name) if sign == "."}
+    results = [name for name in names if os.path.splitext(name)[1].lower() not in SUFFIXES]  # noqa: PTH122 - of many names
+    return {pictures_of(name[:at]) for name in results for at, sign in enumerate(name) if sign == "."}
 
 
 def check_template(template: str) -> None:

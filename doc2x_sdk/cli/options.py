@@ -13,7 +13,6 @@ __all__ = [
     "api_option",
     "archive_option",
     "complete_files",
-    "complete_folders",
     "export_options",
     "json_option",
     "ledger_option",

@@ -8,7 +8,7 @@ from pathlib import Path
 from doc2x_sdk.cli.terminal import printable
 from doc2x_sdk.ledger.rows import LOCAL, ParseRow
 
-__all__ = ["brief", "bytes_text", "facts", "next_step", "results"]
+__all__ = ["brief", "bytes_text", "clock_time", "facts", "next_step", "results"]
 
 PAID = frozenset({"uploading", "submitted", "parsed"})
 STEPS = {

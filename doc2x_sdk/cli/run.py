@@ -17,7 +17,7 @@ from doc2x_sdk.cli.rows import Interrupted, NotDone, Row
 from doc2x_sdk.errors import Doc2XError, TaskFailed
 from doc2x_sdk.models import Document, Progress
 
-__all__ = ["TABLE_MOST", "Run", "fetch_line"]
+__all__ = ["ONE_FETCH", "TABLE_MOST", "Run", "fetch_line"]
 
 ONE_FETCH = re.compile(r"`doc2x fetch [^`]*`")
 AGAIN = "The same command goes on from there: what is done stays, and what was paid is not paid again."

@@ -13,6 +13,7 @@ from typing import IO
 import click
 
 __all__ = [
+    "above",
     "answer",
     "flush",
     "give_up",

@@ -25,11 +25,12 @@ from doc2x_sdk.flow.staging import staging
 from doc2x_sdk.flow.unpack import RESERVED
 from doc2x_sdk.models import Bundle
 
-__all__ = ["Publisher", "publish_file", "result_name"]
+__all__ = ["PICTURES", "Publisher", "pictures_of", "publish_file", "result_name"]
 
 NAME_BYTES = 120  # of a result's name, so that `_images/<picture>` still fits a path
 LATEX_SIGNS = re.compile(r"[%#&$^~{}]")
 """Signs that no path in \\includegraphics may have; the picture folder's name does without them."""
+PICTURES = "_images"  # how the name of a result's picture folder ends
 
 
 def result_name(template: str, source: Source, *, uid: str | None, clock: Clock) -> str:
@@ -73,6 +74,11 @@ def portable(character: str) -> str:
     return "_" if character in '<>:"/\\|?*' or not character.isprintable() else character
 
 
+def pictures_of(name: str) -> str:
+    """Return what the folder with the pictures of the results of this name is called."""
+    return LATEX_SIGNS.sub("_", name) + PICTURES
+
+
 @contextmanager
 def publish_file(final: Path, *, overwrite: bool) -> Iterator[Path]:
     """Yield a staging path beside `final`; what the block wrote there gets the final name afterwards.
@@ -112,7 +118,7 @@ class Publisher:
         self.name = name
         self.overwrite = overwrite
         self.warnings: list[str] = []
-        self._images = folder / f"{LATEX_SIGNS.sub('_', name)}_images"
+        self._images = folder / pictures_of(name)
         self._placed: dict[str, str] = {}
         self._waiting: dict[Path, Path] = {}
         self._used: dict[Path, tuple[int, int]] = {}

@@ -349,7 +349,7 @@ GUARDS = [
     ),
     Guard(
         "TR-17",
-        "batch/test_stops.py::test_an_outage_that_does_not_end_ends_the_batch",
+        "batch/test_stops.py::test_what_an_outage_ended_tells_how_long_it_was_waited_for_and_what_is_paid",
         OUTAGE,
         "if now - self._since > self._longest and not self._given_up:",
         "if now - self._since > 10 * self._longest and not self._given_up:",
