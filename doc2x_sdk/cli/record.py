@@ -25,6 +25,7 @@ __all__ = ["Ended", "RunRow", "facts_of", "read_runs", "record_of", "recorded"]
 
 LONGEST = 512 * 1024  # bytes of the file; then it takes the place of the one before
 INPUTS_SHOWN = 5
+CODES: dict[type[BaseException], int] = {BrokenPipeError: CLOSED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,9 +103,6 @@ def recorded(
     finally:
         if owner is not None:
             owner.close()
-
-
-CODES: dict[type[BaseException], int] = {BrokenPipeError: CLOSED}
 
 
 def facts_of(error: BaseException | None) -> dict[str, str | None] | None:
