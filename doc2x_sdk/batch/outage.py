@@ -15,6 +15,7 @@ __all__ = ["Outage", "Visit"]
 
 PAUSE_FIRST = 1.0
 PAUSE_MOST = 60.0
+IN_A_ROW = 180.0  # seconds between two failures of a document that still belong together
 
 
 class Outage:
@@ -76,7 +77,7 @@ class Outage:
         """
         with self._changed:
             now = self._clock.monotonic()
-            one.since = now if one.since is None else one.since
+            own = one.failed(now)
             self._silence.failed(error, self._clock, asked=now if self._since is None else self._since)
             if self._since is None:
                 self._since = self._silence.since or now
@@ -90,7 +91,9 @@ class Outage:
                 self._trying = one
             mine = self._trying is one
         if mine:
-            self._clock.sleep(self._clock.uniform(0.1, 0.2))  # `pause` makes more of it
+            self._clock.sleep(max(own, self._clock.uniform(0.1, 0.2)))  # `pause` makes more of it
+        elif own:
+            self._clock.sleep(own * self._clock.uniform(0.5, 1.0))
         return True
 
     def _too_long(self, last: NetworkError, lasted: float) -> NetworkError:
@@ -125,8 +128,21 @@ class Visit:
 
     def __init__(self, outage: Outage) -> None:
         self._outage = outage
-        self.since: float | None = None
-        """When its first request went without an answer, on the monotonic clock."""
+        self._failed_at = float("-inf")
+        self._pause = 0.0
+        self.since = float("inf")
+        """When the first of its failures in a row was, on the monotonic clock."""
+
+    def failed(self, now: float) -> float:
+        """Note a failure; return the least seconds until the next try: none after the first, then ever more.
+
+        They grow with its own failures, since an answer to another document, or to another question, ends the outage.
+        """
+        if now - self._failed_at > IN_A_ROW:
+            self.since, self._pause = now, 0.0
+        self._failed_at = now
+        pause, self._pause = self._pause, min(PAUSE_MOST, max(PAUSE_FIRST, 2 * self._pause))
+        return pause
 
     def enter(self) -> None:
         """Wait while the service is silent."""

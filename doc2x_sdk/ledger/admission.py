@@ -76,6 +76,11 @@ def is_growing(limit: sqlite3.Row, now: float) -> bool:
     return not limit["met"] or abs(now - limit["met_at"]) >= FORGOTTEN
 
 
+def is_half_full(count: int, room: float) -> bool:
+    """Tell whether so much of the room is in use that more of it is made."""
+    return 2 * count >= room
+
+
 def at_work(connection: sqlite3.Connection, account: str) -> tuple[int, int]:
     """Count the tasks and pages that the service was seen to work on and that have not ended as far as is known."""
     found = connection.execute(
@@ -118,7 +123,8 @@ def admit(row: ParseRow, is_alive: Alive, now: float) -> Callable[[sqlite3.Conne
             (now, row.id),
         )
         is_known = tasks + 1 <= limit["tasks_seen"] and pages + row.pages <= limit["pages_seen"]
-        is_probe = is_growing(limit, now) or not is_known or row.id % PROBE_EVERY == 0
+        is_needed = is_half_full(tasks + 1, limit["tasks"]) or is_half_full(pages + row.pages, limit["pages"])
+        is_probe = (is_growing(limit, now) and is_needed) or not is_known or row.id % PROBE_EVERY == 0
         return Slot.PROBING if is_probe else Slot.KNOWN
 
     return write
@@ -174,9 +180,9 @@ def grow(row: ParseRow, is_alive: Alive, now: float) -> Callable[[sqlite3.Connec
         others = in_flight(connection, row.account, is_alive, now, but=row.id)
         slow = not is_growing(limit, now)
         tasks, pages = limit["tasks"], limit["pages"]
-        if 2 * (others[0] + 1) >= tasks:
+        if is_half_full(others[0] + 1, tasks):
             tasks = min(TASKS_MOST, tasks + (1.0 / max(1.0, tasks) if slow else 1.0))
-        if 2 * (others[1] + row.pages) >= pages or 2 * (others[0] + 1) >= limit["tasks"]:
+        if is_half_full(others[1] + row.pages, pages) or is_half_full(others[0] + 1, limit["tasks"]):
             a_round = min(1.0, row.pages / pages)
             pages = min(PAGES_MOST, pages + (a_round * max(PAGES_STEP, 0.05 * pages) if slow else PAGES_A_TASK))
         if slow:  # what ended and was not noticed yet would count as at work

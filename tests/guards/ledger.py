@@ -35,6 +35,20 @@ GUARDS = [
     ),
     Guard(
         "AP-05",
+        "ledger/test_admission.py::test_while_most_slots_are_empty_a_known_one_is_no_probe",
+        ADMISSION,
+        "(is_growing(limit, now) and is_needed)",
+        "is_growing(limit, now)",
+    ),
+    Guard(
+        "TR-17",
+        "batch/test_stops.py::test_what_stays_out_of_reach_while_the_service_answers_ends_its_document_alone",
+        OUTAGE,
+        "max(own, self._clock.uniform(0.1, 0.2))",
+        "self._clock.uniform(0.1, 0.2)",
+    ),
+    Guard(
+        "AP-05",
         "ledger/test_admission.py::test_only_a_slot_beyond_what_was_seen_at_work_is_a_probe",
         ADMISSION,
         " or row.id % PROBE_EVERY == 0",

@@ -181,6 +181,24 @@ def test_only_a_slot_beyond_what_was_seen_at_work_is_a_probe(
             assert known[0].probes == (known[0].row.id % 8 == 0)  # one of eight all the same
 
 
+def test_while_most_slots_are_empty_a_known_one_is_no_probe(ledger: Ledger) -> None:
+    """No limit was met, so that each that the service takes would make room; but there is plenty."""
+
+    def begun(numbers: range) -> list[bool]:
+        with ExitStack() as held:
+            receipts = [begin(held, ledger, number) for number in numbers]
+            for receipt in receipts:
+                receipt.uploading(f"uid-{receipt.row.id}")
+                receipt.working()
+            for receipt in receipts:
+                receipt.parsed(1)
+            return [receipt.probes for receipt in receipts if receipt.row.id % 8]
+
+    assert all(begun(range(3)))
+    assert not any(begun(range(10, 13)))
+    assert any(begun(range(20, 26)))  # more than were seen at work at once, and half of the room
+
+
 def test_nothing_grows_while_most_slots_are_empty(ledger: Ledger) -> None:
     for number in range(20):
         with ExitStack() as held:
