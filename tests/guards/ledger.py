@@ -414,11 +414,11 @@ GUARDS = [
     ),
     Guard(
         "TR-17",
-        "batch/test_stops.py::test_an_outage_of_ten_minutes_pauses_the_batch",
+        "batch/test_stops.py::test_what_stays_out_of_reach_while_the_service_answers_ends_its_document_alone",
         OUTAGE,
         "max(seconds, self._pause), min(PAUSE_MOST, self._pause * 2)",
         "seconds, PAUSE_FIRST",
-        case="start",
+        case="put",
     ),
     Guard(
         "CL-01",
