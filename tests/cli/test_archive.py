@@ -20,13 +20,6 @@ def service():
 
 
 @pytest.fixture
-def ledger(tmp_path, monkeypatch):
-    path = tmp_path / "state" / "ledger.sqlite3"
-    monkeypatch.setenv("DOC2X_LEDGER", str(path))
-    return path
-
-
-@pytest.fixture
 def papers(tmp_path):
     """Four documents."""
     folder = tmp_path / "papers"

@@ -19,13 +19,6 @@ from tests.support.wire import KEY
 
 
 @pytest.fixture
-def ledger(tmp_path, monkeypatch):
-    path = tmp_path / "state" / "ledger.sqlite3"
-    monkeypatch.setenv("DOC2X_LEDGER", str(path))
-    return path
-
-
-@pytest.fixture
 def papers(tmp_path):
     folder = tmp_path / "my papers"
     folder.mkdir()
