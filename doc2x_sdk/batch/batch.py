@@ -47,6 +47,8 @@ __all__ = ["Batch"]
 log = logging.getLogger("doc2x_sdk")
 
 WORKERS_FIRST = 14
+WORKERS_A_SLOT = 5  # of several formats a document's exports take a few times as long as its parse
+WORKERS_SPARE = 4
 WORKERS_MOST = 100
 PAUSE_WHEN_FULL = 5.0  # seconds before a document that the service stayed too full for is tried again
 STOPPING = (AuthError, QuotaExceeded, BudgetExceeded, DiskFull, LedgerError)
@@ -161,7 +163,8 @@ class Batch:
         limit = WORKERS_FIRST
         if self._kit.ledger is not None:
             with suppress(LedgerError):  # told by the next document
-                limit = max(limit, int(5 * self._kit.ledger.task_limit(self._kit.account)) + 4)
+                slots = self._kit.ledger.task_limit(self._kit.account)
+                limit = max(limit, int(WORKERS_A_SLOT * slots) + WORKERS_SPARE)
         self._workers.hire(min(limit, WORKERS_MOST, self._jobs or WORKERS_MOST, max(1, self._expected)))
 
     def _work(self) -> None:

@@ -115,6 +115,7 @@ def test_a_proxy_sees_neither_key_nor_signature(
         ScriptedServer(PROCESSING, reply(body=b"zip"), proxy_to=context) as proxy,
         open_service(API, environ=ca) as service,
     ):
+        monkeypatch.setenv("ALL_PROXY", "socks5h://127.0.0.1:9")  # where both are set, HTTPS_PROXY counts
         monkeypatch.setenv("HTTPS_PROXY", proxy.origin)
         service.status("u1")
         with service.stream(signed(STORE), "The download") as response:
