@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from doc2x_sdk.errors import ConfigError
@@ -11,6 +12,7 @@ from doc2x_sdk.errors import ConfigError
 __all__ = ["check_base_url", "is_loopback"]
 
 
+@lru_cache(maxsize=64)
 def is_loopback(host: str | None) -> bool:
     """Tell whether a host name or IP literal is this machine's loopback; names other than localhost are not."""
     if not host:

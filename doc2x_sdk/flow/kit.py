@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from doc2x_sdk.clock import Clock
@@ -14,7 +14,7 @@ from doc2x_sdk.flow.budget import Budget
 from doc2x_sdk.flow.fetch import ExportSlots
 from doc2x_sdk.flow.heldup import HeldUp
 from doc2x_sdk.flow.pace import ParseSpeed
-from doc2x_sdk.flow.receipts import AnyReceipt, NoReceipt, canonical, where_of
+from doc2x_sdk.flow.receipts import AnyReceipt, NoReceipt, canonical, fields_of, where_of
 from doc2x_sdk.flow.silence import Silence
 from doc2x_sdk.flow.source import Source
 from doc2x_sdk.flow.staging import SharedStaging, sweep
@@ -126,7 +126,9 @@ class Kit:
         """Return the identity of a parse; `sent_as` of a picture tells how it goes, as itself or as a "pdf"."""
         # the uids of one generation mean nothing to the other
         api = self.service.generation if self.service.generation != "v2" else None
-        return ParseKey(self.account, sha256, canonical(asdict(options) | {"as": sent_as, "pages": pages, "api": api}))
+        return ParseKey(
+            self.account, sha256, canonical(fields_of(options) | {"as": sent_as, "pages": pages, "api": api})
+        )
 
     def goes_as(self, source: Source, natives: Collection[str]) -> str | None:
         """Return how a picture is sent: as itself, or as a "pdf" where its exports are wanted; None for a PDF."""

@@ -74,7 +74,8 @@ def tail(z: float) -> float:
 class ParsePace:
     """When to look at a parse next.
 
-    The first look comes at half of what the pages should take. While the progress stands at 0, a pause is at most 35 %
+    The first look comes at half of what the pages should take; a little after all of it where that is less than two
+    floors, since a look between would hardly ever see the end. While the progress stands at 0, a pause is at most 35 %
     of what has passed. Once it moves, its speed between two looks predicts the end, and a pause is 90 % of what seems
     left; within two floors of the end, all of it. No pause is below the floor or 1 % of what has passed, nor over 8 s.
 
@@ -135,7 +136,8 @@ class ParsePace:
 
     def _first_look(self) -> float:
         estimate = self._estimate()
-        return estimate * (LATE if self.dear and estimate < LONG else SOON)
+        at_the_end = estimate < LONG if self.dear else estimate < 2 * self._floor
+        return estimate * (LATE if at_the_end else SOON)
 
     def _estimate(self) -> float:
         return self._start + self._work * self._speed.factor

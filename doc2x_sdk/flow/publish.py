@@ -9,7 +9,7 @@ import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import groupby
 from pathlib import Path
 
@@ -118,15 +118,21 @@ class Publisher:
         self.name = name
         self.overwrite = overwrite
         self.warnings: list[str] = []
-        self._images = folder / pictures_of(name)
         self._placed: dict[str, str] = {}
         self._waiting: dict[Path, Path] = {}
         self._used: dict[Path, tuple[int, int]] = {}
         self._extras: set[Path] = set()
+        self._targets: dict[str, Path] = {}
+
+    @cached_property
+    def _images(self) -> Path:
+        return self.folder / pictures_of(self.name)
 
     def target(self, suffix: str) -> Path:
         """Return the final path of a format."""
-        return self.folder / f"{self.name}{suffix}"
+        if suffix not in self._targets:
+            self._targets[suffix] = self.folder / f"{self.name}{suffix}"
+        return self._targets[suffix]
 
     def is_taken(self, suffix: str) -> bool:
         """Tell whether a result is there already and must be left."""

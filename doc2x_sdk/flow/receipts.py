@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,9 @@ from doc2x_sdk.flow.source import Source
 from doc2x_sdk.flow.wish import Wish
 from doc2x_sdk.ledger.ledger import Receipt
 from doc2x_sdk.ledger.rows import ParseRow, ResultRow
+from doc2x_sdk.models import ExportOptions, ParseOptions
 
-__all__ = ["AnyReceipt", "NoReceipt", "canonical", "check_known", "path_text", "where_of"]
+__all__ = ["AnyReceipt", "NoReceipt", "canonical", "check_known", "fields_of", "path_text", "where_of"]
 
 
 class NoReceipt:
@@ -71,6 +73,11 @@ SORTED = json.JSONEncoder(sort_keys=True, default=str)
 def canonical(options: Mapping[str, Any]) -> str:
     """Return options as JSON that is equal for equal options: sorted, and without what is not set."""
     return SORTED.encode({name: value for name, value in options.items() if value is not None})
+
+
+def fields_of(options: ParseOptions | ExportOptions) -> dict[str, Any]:
+    """Return options by their names, as a dict of the caller's."""
+    return {field.name: getattr(options, field.name) for field in fields(options)}
 
 
 def where_of(source: Source) -> str:

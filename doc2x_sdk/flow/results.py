@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 
 from doc2x_sdk.errors import InputChanged
 from doc2x_sdk.flow.images import digest_of
 from doc2x_sdk.flow.kit import Kit
 from doc2x_sdk.flow.publish import Publisher
-from doc2x_sdk.flow.receipts import AnyReceipt, NoReceipt, canonical, path_text, where_of
+from doc2x_sdk.flow.receipts import AnyReceipt, NoReceipt, canonical, fields_of, path_text, where_of
 from doc2x_sdk.flow.source import Source
 from doc2x_sdk.flow.wish import Wish
 from doc2x_sdk.ledger.rows import ResultRow
@@ -115,7 +114,7 @@ class Results:
             return
         described = self._told.get(self.files[name])
         if described is None:
-            options = asdict(self._wish.export) | {"exporter": self._wish.plan.options.get(name) or None}
+            options = fields_of(self._wish.export) | {"exporter": self._wish.plan.options.get(name) or None}
             described = canonical(options), path_text(self.files[name]), self._where
             self._told[self.files[name]] = described
         self._receipt.result(ResultRow(name, *described, state, sha256, reason), wait=wait)

@@ -233,6 +233,8 @@ def kind_of(head: bytes) -> Literal["pdf", "jpg", "png"] | None:
 
 def printable(name: str) -> str:
     """Return a name that any terminal and log takes: what is not printable is escaped."""
+    if name.isprintable():
+        return name
     return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode("ascii") for c in name)
 
 

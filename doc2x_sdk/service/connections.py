@@ -21,6 +21,7 @@ from urllib3.connectionpool import ConnectionPool, HTTPConnectionPool, HTTPSConn
 from urllib3.poolmanager import PoolManager, ProxyManager
 from urllib3.response import BaseHTTPResponse, HTTPResponse
 
+from doc2x_sdk.service.prepared import path_at
 from doc2x_sdk.service.retry import Call, CallRetry, current_call
 
 __all__ = [
@@ -56,6 +57,12 @@ for _name in ("urllib3.connectionpool", "urllib3.util.retry"):
     logging.getLogger(_name).addFilter(QuietURLs())
 
 
+def be_patient(sock: socket.socket, seconds: float) -> None:
+    """Let the next read or write take so long; to tell the socket what it knows would be a call of the system."""
+    if sock.gettimeout() != seconds:
+        sock.settimeout(seconds)
+
+
 class BoundedReader(io.RawIOBase):
     """The receiving side of a socket, where each read gets what the call has left."""
 
@@ -71,8 +78,8 @@ class BoundedReader(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int | None:
         """Read what has come, waiting no longer than the call may."""
-        self._sock.settimeout(self._call.patience())
-        return self._raw.readinto(buffer)
+        be_patient(self._sock, self._call.patience())
+        return self._sock.recv_into(buffer)
 
     def close(self) -> None:
         """Let go of the socket."""
@@ -135,7 +142,7 @@ class BoundedHTTPConnection(HTTPConnection):
         """Send a block; a connection that does not take all of it within the call's patience is given up."""
         if self._call is not None:
             if self.sock is not None:
-                self.sock.settimeout(self._call.patience())
+                be_patient(self.sock, self._call.patience())
             if self._in_body:
                 self._call.count_body(len(data))
         super().send(data)
@@ -191,7 +198,7 @@ class CallAdapter(HTTPAdapter):
     ) -> ConnectionPool:
         """Return the pool of a request's origin; to look for it costs as much as to write the request."""
         url = request.url or ""
-        way = (url[: url.find("/", len("https://"))], verify, cert, *(proxies or {}).items())
+        way = (url[: path_at(url)], verify, cert, *(proxies or {}).items())
         pool = self._pools.get(way)
         if pool is None:
             pool = super().get_connection_with_tls_context(request, verify, proxies, cert)
@@ -202,7 +209,10 @@ class CallAdapter(HTTPAdapter):
 
     def request_url(self, request: requests.PreparedRequest, proxies: Mapping[str, str] | None) -> str:
         """Return what stands in the request line."""
-        return super().request_url(request, proxies) if proxies else request.path_url
+        if proxies:
+            return super().request_url(request, proxies)
+        url = request.url or ""
+        return url[path_at(url) :].partition("#")[0]
 
     def build_response(self, req: requests.PreparedRequest, resp: BaseHTTPResponse) -> requests.Response:
         """Describe an answer, without what nobody here reads: its cookies and the encoding of its text."""

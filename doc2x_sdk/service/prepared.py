@@ -17,7 +17,17 @@ from doc2x_sdk.config import APIKey
 from doc2x_sdk.errors import FileError
 from doc2x_sdk.models import SignedURL
 
-__all__ = ["Body", "HasSeek", "bearer", "check_body", "prepared", "url_as_sent", "with_json", "with_query"]
+__all__ = [
+    "Body",
+    "HasSeek",
+    "bearer",
+    "check_body",
+    "path_at",
+    "prepared",
+    "url_as_sent",
+    "with_json",
+    "with_query",
+]
 
 
 class Body(Protocol):
@@ -62,6 +72,11 @@ def url_as_sent(url: SignedURL | str) -> str | None:
     with suppress(requests.RequestException):
         draft.prepare_url(url.reveal() if isinstance(url, SignedURL) else url, None)
     return draft.url
+
+
+def path_at(url: str) -> int:
+    """Return where the path begins in a whole URL, as one is sent."""
+    return url.find("/", len("https://"))
 
 
 def with_query(url: str, params: Mapping[str, str] | None) -> str:

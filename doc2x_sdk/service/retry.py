@@ -238,6 +238,7 @@ class CallRetry(Retry):
             allowed_methods=None,
             raise_on_status=False,
             respect_retry_after_header=False,
+            remove_headers_on_redirect=(),
         )
         engine.call = call
         engine.next_pause = 0.0

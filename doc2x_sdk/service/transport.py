@@ -30,6 +30,7 @@ from doc2x_sdk.service.prepared import (
     HasSeek,
     bearer,
     check_body,
+    path_at,
     prepared,
     url_as_sent,
     with_json,
@@ -212,12 +213,13 @@ class Transport:
         whole = url_as_sent(url)
         if whole is None:
             raise UnsafeURL(f"The service gave a link that can't be requested: {url}")
-        check_storage_url(SignedURL(whole), self.settings.storage_hosts, loopback=self.on_loopback)
+        if whole != url.reveal():
+            check_storage_url(SignedURL(whole), self.settings.storage_hosts, loopback=self.on_loopback)
         return prepared(method, whole, {**self._common, **AS_IT_IS}, body)
 
     def _proxies(self, url: str) -> dict[str, str]:
         """Return the proxies on the way to a URL's host, as the environment had them at the first request to it."""
-        origin = url[: url.find("/", len("https://"))]
+        origin = url[: path_at(url)]
         if origin not in self._ways:
             self._ways[origin] = proxies_for(url)
         return self._ways[origin]

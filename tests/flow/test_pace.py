@@ -41,6 +41,11 @@ def test_a_short_document_is_looked_at_no_sooner_than_the_floor() -> None:
     assert pace.first_pause() == pytest.approx(0.8)
 
 
+def test_a_parse_of_less_than_two_floors_is_looked_at_behind_its_end_and_not_in_its_middle() -> None:
+    assert ParsePace(StillClock(share=0.5).clock, 1, floor=0.4).first_pause() == pytest.approx(1.08 * 0.65)
+    assert ParsePace(StillClock(share=0.5).clock, 1, floor=0.3).first_pause() == pytest.approx(0.65 / 2)
+
+
 @pytest.mark.parametrize("page_seconds", [0.05, 0.15, 0.6])
 @pytest.mark.parametrize("pages", [5, 20, 100])
 def test_the_end_is_noticed_soon_and_with_few_looks_whatever_a_page_takes(pages: int, page_seconds: float) -> None:
