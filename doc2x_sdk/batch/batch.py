@@ -90,7 +90,13 @@ class Batch:
         self._jobs = jobs
         self._fail_fast = fail_fast
         self._on_progress = on_progress
-        self._outage = Outage(clock, kit.settings.outage, self._kit.check_stop, silence)
+        self._outage = Outage(
+            replace(clock, sleep=self._nap),
+            kit.settings.outage,
+            self._kit.check_stop,
+            silence,
+            patience=kit.settings.patience,
+        )
         self._local = threading.local()
         self._guard = threading.Lock()
         self.reason: Doc2XError | None = None
@@ -138,23 +144,25 @@ class Batch:
         return Done(name, error=error, sent=False)
 
     def _sleep(self, seconds: float) -> None:
-        """Sleep, unless the batch is stopped meanwhile; while the service gives no answer, until it does."""
+        """Sleep; a document at work then waits while the service gives no answer."""
         visit: Visit | None = getattr(self._local, "visit", None)
-        if visit is not None:
-            seconds = visit.pause(seconds)
+        if visit is None:
+            self._nap(seconds)
+        else:
+            self._outage.sleep(visit, seconds)
+
+    def _nap(self, seconds: float) -> None:
+        """Sleep, unless the batch is stopped meanwhile."""
         if self._sleep_plain is not time.sleep:
             self._sleep_plain(seconds)
         else:
             self.stop.wait(seconds)
         self._kit.check_stop()
-        if visit is not None:
-            visit.enter()
 
     def _progress(self, progress: Progress) -> None:
         """Pass a step on; one of the parse comes with an answer of the service."""
-        visit: Visit | None = getattr(self._local, "visit", None)
-        if visit is not None and progress.stage == "parse":
-            visit.answered()
+        if progress.stage == "parse":
+            self._outage.over()
         if self._on_progress is not None:
             call_back(self._on_progress, progress)
 
@@ -208,7 +216,7 @@ class Batch:
         give_up = self._kit.clock.deadline(self._kit.settings.parse_timeout)
         while True:
             try:
-                visit.enter()
+                self._outage.enter(visit)
                 document = self._converted(checked)
             except Stopped:
                 if self.stop.is_set():
@@ -219,13 +227,13 @@ class Batch:
                     return self._failed(name, error)
             except Doc2XError as error:
                 if (error.status or error.code) and not isinstance(error, ProtocolError):
-                    visit.answered()
+                    self._outage.over()
                 return self._failed(name, error)
             except Exception as error:  # no document may end the others
                 log.debug("%s: unexpected", name, exc_info=True)
                 return Done(name, error=unexpected(error, name))
             else:
-                visit.answered()
+                self._outage.over()
                 return Done(name, document=document)
 
     def _failed(self, name: str, error: Doc2XError) -> Done:
@@ -234,11 +242,11 @@ class Batch:
     def _may_try_again(self, error: NetworkError | RateLimit, visit: Visit, give_up: Deadline) -> bool:
         """Wait before the next try; False when the document, or the service, took too long."""
         if isinstance(error, NetworkError):
-            goes_on = visit.silent(error)
+            goes_on = self._outage.silent(visit, error)
             if self._outage.reason is not None:
                 self._end(self._outage.reason)
             return goes_on
-        visit.answered()
+        self._outage.over()
         if give_up.passed():
             return False
         self._kit.clock.sleep(max(PAUSE_WHEN_FULL, error.retry_after or 0.0))

@@ -1,10 +1,16 @@
-"""A service that gives no answer: all documents of a batch wait together, and one of them tries now and then."""
+"""A service that gives no answer: the documents of a batch wait in line, and one after another tries, ever more seldom.
+
+A pause is as long as what is waited for has lasted by then, from 1 s to a minute. It counts from the outage's begin
+between two tries in line, and from the first of a document's own failures in a row between two of its own: where others
+are answered each outage is over at once, though a document's storage, or its own question, stays out of reach.
+"""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from doc2x_sdk.batch.workers import LOOK
 from doc2x_sdk.clock import Clock
@@ -15,86 +21,98 @@ __all__ = ["Outage", "Visit"]
 
 PAUSE_FIRST = 1.0
 PAUSE_MOST = 60.0
-IN_A_ROW = 180.0  # seconds between two failures of a document that still belong together
+IN_A_ROW = 180.0  # seconds, and the patience, between two failures of a document that still belong together
+
+
+@dataclass(eq=False, slots=True)
+class Visit:
+    """A document at work. Its failures in a row began at `since`; after the last it waits until `due` (monotonic)."""
+
+    since: float = float("inf")
+    failed_at: float = float("-inf")
+    due: float = float("-inf")
 
 
 class Outage:
     """What the threads of a batch know of the service's silence.
 
     Args:
-        clock: time and chance.
-        longest: seconds of silence after which the batch gives up.
-        check: called while a document waits; may raise, which ends the wait.
+        clock: time and chance; its sleep may raise, which ends the wait.
+        longest: seconds of silence after which the batch gives up, and of its own failures after which a document does.
+        patience: seconds for which a question is asked before its document has failed.
+        check: called while a document waits for its turn; may raise, which ends the wait.
         silence: what the documents at work know of it; it tells the user.
     """
 
-    def __init__(self, clock: Clock, longest: float, check: Callable[[], None], silence: Silence) -> None:
+    def __init__(
+        self, clock: Clock, longest: float, check: Callable[[], None], silence: Silence, *, patience: float
+    ) -> None:
         self._clock = clock
         self._longest = longest
+        self._in_a_row = IN_A_ROW + patience
         self._check = check
         self._silence = silence
         self._changed = threading.Condition()
         self._since: float | None = None
-        self._pause = PAUSE_FIRST
-        self._trying: Visit | None = None
+        self._line: list[Visit] = []  # the first has its turn
         self._given_up = False  # then what is at work waits for nobody any more, and the batch ends
         self.reason: NetworkError | None = None
         """Why the batch gives up, with the last failure as its cause; None until then."""
 
     @contextmanager
     def visit(self) -> Iterator[Visit]:
-        """Yield a document's view of it."""
-        one = Visit(self)
+        """Yield what is known of a document while it is at work."""
+        one = Visit()
         try:
             yield one
         finally:
-            self.leave(one)
+            with self._changed:
+                self._step_back(one)
 
     def enter(self, one: Visit) -> None:
-        """Wait while the service is silent, unless this document is the one that tries."""
+        """Return when the document may ask: its own pause is over and then, in an outage, it is the first in line."""
         while True:
             with self._changed:
-                if self._since is None or self._trying is one or self._given_up:
+                now, due, is_its_turn = self._clock.monotonic(), one.due, True
+                if self._since is not None and due <= now:
+                    if one not in self._line:
+                        self._line.append(one)
+                    failed_at, is_its_turn = self._silence.failed_at, self._line[0] is one
+                    due = failed_at + pause_after(failed_at - self._since)
+                if self._given_up or (is_its_turn and due <= now):
                     return
-                if self._trying is None:
-                    self._trying = one
-                    return
-                self._changed.wait(LOOK)
-            self._check()
+                if not is_its_turn:
+                    self._changed.wait(LOOK)
+            if is_its_turn:
+                self._clock.sleep(due - now)
+            else:
+                self._check()
 
-    def pause(self, one: Visit, seconds: float) -> float:
-        """Return how long to sleep instead of so long: the document that tries does so ever more seldom."""
+    def sleep(self, one: Visit, seconds: float) -> None:
+        """Sleep between two questions; in an outage it goes to the end of the line."""
         with self._changed:
-            if self._since is None or self._trying is not one or self._given_up:
-                return seconds
-            pause, self._pause = max(seconds, self._pause), min(PAUSE_MOST, self._pause * 2)
-            return pause
+            self._step_back(one)
+        self._clock.sleep(seconds)
+        self.enter(one)
 
     def silent(self, one: Visit, error: NetworkError) -> bool:
-        """Wait after a failure until it is time to try again; False when the silence has lasted too long.
+        """Note a failure; False when the silence has lasted too long, and then `reason` says so.
 
-        So it has for one document alone where only the storage is out of reach: then `reason` is None.
+        So it has for one document alone where others are answered: then `reason` is None.
         """
         with self._changed:
             now = self._clock.monotonic()
-            own = one.failed(now)
+            if now - one.failed_at > self._in_a_row:
+                one.since = now
+            one.failed_at, one.due = now, now + pause_after(now - one.since) * self._clock.uniform(0.5, 1.0)
             self._silence.failed(error, self._clock, asked=now if self._since is None else self._since)
             if self._since is None:
                 self._since = self._silence.since or now
             if now - self._since > self._longest and not self._given_up:
                 self._given_up = True
                 self.reason = self._too_long(error, now - self._since)
-                self._changed.notify_all()
-            if self._given_up or now - one.since > self._longest:
-                return False
-            if self._trying is None:
-                self._trying = one
-            mine = self._trying is one
-        if mine:
-            self._clock.sleep(max(own, self._clock.uniform(0.1, 0.2)))  # `pause` makes more of it
-        elif own:
-            self._clock.sleep(own * self._clock.uniform(0.5, 1.0))
-        return True
+            self._step_back(one)
+            return not self._given_up and now - one.since <= self._longest
 
     def _too_long(self, last: NetworkError, lasted: float) -> NetworkError:
         began = clock_time(self._clock.now() - lasted)
@@ -112,50 +130,17 @@ class Outage:
         """Note that the service answered: all go on."""
         with self._changed:
             self._silence.answered(self._clock)
-            self._since, self._trying, self._pause = None, None, PAUSE_FIRST
+            self._since = None
+            self._line.clear()
             self._changed.notify_all()
 
-    def leave(self, one: Visit) -> None:
-        """Let another document try, if it was this one's turn."""
-        with self._changed:
-            if self._trying is one:
-                self._trying = None
-                self._changed.notify_all()
+    def _step_back(self, one: Visit) -> None:
+        """Leave the line."""
+        if one in self._line:
+            self._line.remove(one)
+            self._changed.notify_all()
 
 
-class Visit:
-    """One document's view of an outage; see `Outage`."""
-
-    def __init__(self, outage: Outage) -> None:
-        self._outage = outage
-        self._failed_at = float("-inf")
-        self._pause = 0.0
-        self.since = float("inf")
-        """When the first of its failures in a row was, on the monotonic clock."""
-
-    def failed(self, now: float) -> float:
-        """Note a failure; return the least seconds until the next try: none after the first, then ever more.
-
-        They grow with its own failures, since an answer to another document, or to another question, ends the outage.
-        """
-        if now - self._failed_at > IN_A_ROW:
-            self.since, self._pause = now, 0.0
-        self._failed_at = now
-        pause, self._pause = self._pause, min(PAUSE_MOST, max(PAUSE_FIRST, 2 * self._pause))
-        return pause
-
-    def enter(self) -> None:
-        """Wait while the service is silent."""
-        self._outage.enter(self)
-
-    def pause(self, seconds: float) -> float:
-        """Return how long to sleep instead of so long."""
-        return self._outage.pause(self, seconds)
-
-    def silent(self, error: NetworkError) -> bool:
-        """Wait after a failure; False when it has lasted too long."""
-        return self._outage.silent(self, error)
-
-    def answered(self) -> None:
-        """Note an answer."""
-        self._outage.over()
+def pause_after(lasted: float) -> float:
+    """Return the seconds to wait for the end of what has lasted for so many seconds."""
+    return min(PAUSE_MOST, max(PAUSE_FIRST, lasted))

@@ -31,8 +31,10 @@ class Silence:
     def __init__(self, longest: float | None = None) -> None:
         self._longest = longest
         self._lock = threading.Lock()
-        self._answered = self._failed = float("-inf")
+        self._answered = float("-inf")
         self._told: float | None = None
+        self.failed_at = float("-inf")
+        """When the last question got no usable answer, on the monotonic clock."""
         self.since: float | None = None
         """When it began, on the monotonic clock; None while the service answers."""
 
@@ -40,10 +42,10 @@ class Silence:
         """Note that a question, asked at that moment, got no usable answer and is asked again for `left` seconds."""
         now = clock.monotonic()
         with self._lock:
-            if self.since is None or asked - self._failed > FORGOTTEN_AFTER:
+            if self.since is None or asked - self.failed_at > FORGOTTEN_AFTER:
                 self.since = asked if asked >= self._answered else now  # others were answered meanwhile
                 self._told = None
-            self._failed = now
+            self.failed_at = now
             lasted, told = now - self.since, self._told
             if self._longest is not None and isinstance(error, NetworkError):
                 left = self._longest - lasted
@@ -72,7 +74,7 @@ class Silence:
         """Note an answer."""
         now = clock.monotonic()
         with self._lock:
-            is_news = self._told is not None and now - self._failed <= FORGOTTEN_AFTER
+            is_news = self._told is not None and now - self.failed_at <= FORGOTTEN_AFTER
             since, self.since = self.since, None
             self._answered, self._told = now, None
         if is_news and since is not None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from doc2x_sdk.batch.outage import Outage
+from doc2x_sdk.batch.outage import Outage, Visit
 from doc2x_sdk.errors import (
     ArchiveError,
     AuthError,
@@ -28,7 +28,7 @@ from tests.batch.conftest import Papers
 from tests.support.clocks import SkippingClock, StillClock
 from tests.support.receipts import no_room
 from tests.support.scripted import Conversation, Request, Step, close, envelope, reply
-from tests.support.scripted_service import ScriptedService, failed, told
+from tests.support.scripted_service import ScriptedService, failed, processing, told
 
 
 def workers() -> list[threading.Thread]:
@@ -464,15 +464,59 @@ def test_once_an_outage_ended_the_batch_no_document_waits_for_another() -> None:
     def waits() -> None:
         pytest.fail("it waits for the other one")
 
-    outage = Outage(clock.clock, 10.0, waits, Silence(10.0))
+    outage = Outage(clock.clock, 10.0, waits, Silence(10.0), patience=0.0)
     with outage.visit() as first, outage.visit() as second:
-        assert first.silent(error)
+        assert outage.silent(first, error)
         clock.advance(11.0)
-        assert not first.silent(error)
+        assert not outage.silent(first, error)
+        clock.sleeps.clear()
         for one in (first, second):
-            one.enter()
-            assert one.pause(0.5) == 0.5
-            assert not one.silent(error)
+            outage.enter(one)
+            outage.sleep(one, 0.5)
+            assert not outage.silent(one, error)
+    assert clock.sleeps == [0.5, 0.5]
+
+
+@pytest.mark.faults("TR-17")
+def test_in_an_outage_documents_take_turns_ever_more_seldom_and_the_others_wait() -> None:
+    """One whose own question is out of reach must not keep the others from noticing that theirs are not."""
+    clock, error = StillClock(), NetworkError("The status: no answer")
+    asked: list[tuple[float, Visit]] = []
+    in_vain = 3
+
+    def ask_in_vain() -> None:
+        """What the document before does while the next one waits in line."""
+        nonlocal in_vain
+        in_vain -= 1
+        assert in_vain >= 0
+        assert outage.silent(asked[-1][1], error)
+
+    def ask(one: Visit) -> None:
+        outage.enter(one)
+        asked.append((clock.monotonic() - 1000.0, one))
+
+    def answered(_: float) -> None:
+        """What the other document does while the first one sleeps."""
+        clock.on_sleep = None
+        ask(second)
+        outage.over()
+
+    outage = Outage(clock.clock, 600.0, ask_in_vain, Silence(600.0), patience=0.0)
+    with outage.visit() as first, outage.visit() as second:
+        assert outage.silent(first, error)
+        for one in (first, second, first, second):
+            ask(one)
+        assert [at for at, _ in asked] == [1.0, 2.0, 4.0, 8.0]
+        outage.over()
+        assert outage.silent(first, error)
+        clock.on_sleep = answered
+        outage.enter(first)  # in which it pauses by itself
+        assert asked.pop()[1] is second
+        assert outage.silent(first, error)
+        outage.enter(first)
+        clock.on_sleep = answered
+        outage.sleep(first, 3.0)
+        assert asked.pop()[1] is second
 
 
 def test_storage_that_is_out_of_reach_is_waited_for_too(service: ScriptedService, papers: Papers, out: Path) -> None:
@@ -496,10 +540,43 @@ def test_what_stays_out_of_reach_while_the_service_answers_ends_its_document_alo
         assert isinstance(done.error, NetworkError)
         assert done.to_fetch == (route != "put")
         assert clock.monotonic() - 1000.0 < 600.0
-        assert len(service.server.requests) < 60  # ever more seldom, though each answer about the parse ends the outage
+        assert service.count(route) < 30  # ever more seldom, though each answer about the parse ends the outage
         service.always(route, None)
         assert not any(each.error for each in client.convert_many(papers(1), to="md", out=out))
     assert service.paid == 1
+
+
+@pytest.mark.faults("TR-17")
+def test_a_question_that_stays_without_an_answer_while_others_are_answered_ends_its_document_alone(
+    service: ScriptedService, papers: Papers, out: Path
+) -> None:
+    """Each of its failures takes the whole patience, and the other's answers end each outage that it begins."""
+    clock, ended, in_step = StillClock(), threading.Event(), threading.Semaphore(0)
+    success = reply(json=envelope({"status": "success", "progress": 100, "result": service.result()}))
+
+    def answer(conversation: Conversation, request: Request) -> None:
+        if service.uids[0] in request.target:
+            in_step.release()
+            step = close()
+        else:
+            in_step.acquire(timeout=0.05)  # else time, which both move on, would be his whose thread runs more often
+            step = success if ended.is_set() or clock.monotonic() > 4000.0 else processing(99)
+        step.action(conversation, request)
+
+    service.always("status", Step(answer))
+    with (
+        service.client(clock, outage=300.0, retries=0) as client,
+        client.convert_many(papers(2), to="md", out=out) as run,
+    ):
+        lost = next(run)
+        lasted = clock.monotonic() - 1000.0
+        ended.set()
+        (other,) = run
+        assert run.reason is None
+    assert isinstance(lost.error, NetworkError)
+    assert (lost.to_fetch, other.error) == (True, None)
+    assert 300.0 < lasted < 900.0
+    assert service.paid == 2
 
 
 # the caller

@@ -209,14 +209,14 @@ WAITS = [
         "PO-04",
         SILENCE + "test_what_nobody_asked_in_is_no_part_of_a_silence",
         "flow/silence.py",
-        " or asked - self._failed > FORGOTTEN_AFTER",
+        " or asked - self.failed_at > FORGOTTEN_AFTER",
         "",
     ),
     Guard(
         "PO-04",
         SILENCE + "test_what_nobody_asked_in_is_no_part_of_a_silence",
         "flow/silence.py",
-        "self._told is not None and now - self._failed <= FORGOTTEN_AFTER",
+        "self._told is not None and now - self.failed_at <= FORGOTTEN_AFTER",
         "self._told is not None",
     ),
     Guard(

@@ -17,6 +17,7 @@ PARSE, RESULTS, BATCH, OUTAGE = (
 )
 
 HELD_UP = "flow/test_heldup.py::"
+TURNS = "batch/test_stops.py::test_in_an_outage_documents_take_turns_ever_more_seldom_and_the_others_wait"
 
 GUARDS = [
     Guard(
@@ -44,8 +45,8 @@ GUARDS = [
         "TR-17",
         "batch/test_stops.py::test_what_stays_out_of_reach_while_the_service_answers_ends_its_document_alone",
         OUTAGE,
-        "max(own, self._clock.uniform(0.1, 0.2))",
-        "self._clock.uniform(0.1, 0.2)",
+        "one.failed_at, one.due = now, now + pause_after(now - one.since) * self._clock.uniform(0.5, 1.0)",
+        "one.failed_at = now",
     ),
     Guard(
         "AP-05",
@@ -379,8 +380,8 @@ GUARDS = [
         "TR-17",
         "batch/test_stops.py::test_what_stays_out_of_reach_while_the_service_answers_ends_its_document_alone",
         OUTAGE,
-        "if self._given_up or now - one.since > self._longest:",
-        "if self._given_up:",
+        "return not self._given_up and now - one.since <= self._longest",
+        "return not self._given_up",
         case="download",
         hangs=True,
     ),
@@ -402,23 +403,44 @@ GUARDS = [
         "TR-17",
         "batch/test_stops.py::test_once_an_outage_ended_the_batch_no_document_waits_for_another",
         OUTAGE,
-        "                if self._since is None or self._trying is one or self._given_up:",
-        "                if self._since is None or self._trying is one:",
+        "if self._given_up or (is_its_turn and due <= now):",
+        "if is_its_turn and due <= now:",
     ),
     Guard(
         "TR-17",
-        "batch/test_stops.py::test_once_an_outage_ended_the_batch_no_document_waits_for_another",
+        TURNS,
         OUTAGE,
-        "            if self._since is None or self._trying is not one or self._given_up:",
-        "            if self._since is None or self._trying is not one:",
+        "due = failed_at + pause_after(failed_at - self._since)",
+        "due = failed_at + PAUSE_FIRST",
     ),
     Guard(
         "TR-17",
-        "batch/test_stops.py::test_what_stays_out_of_reach_while_the_service_answers_ends_its_document_alone",
+        TURNS,
         OUTAGE,
-        "max(seconds, self._pause), min(PAUSE_MOST, self._pause * 2)",
-        "seconds, PAUSE_FIRST",
-        case="put",
+        "if self._since is not None and due <= now:",
+        "if self._since is not None:",
+    ),
+    Guard(
+        "TR-17",
+        TURNS,
+        OUTAGE,
+        "            self._step_back(one)\n        self._clock.sleep(seconds)",
+        "            pass\n        self._clock.sleep(seconds)",
+    ),
+    Guard(
+        "TR-17",
+        TURNS,
+        OUTAGE,
+        "            self._step_back(one)\n            return",
+        "            return",
+    ),
+    Guard(
+        "TR-17",
+        "batch/test_stops.py::test_a_question_that_stays_without_an_answer_while_others_are_answered_ends_its_document_alone",
+        OUTAGE,
+        "IN_A_ROW + patience",
+        "IN_A_ROW",
+        hangs=True,
     ),
     Guard(
         "CL-01",
