@@ -16,7 +16,7 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from doc2x_sdk.batch.done import Done, is_to_fetch
+from doc2x_sdk.batch.done import Done, is_to_fetch, is_unsent
 from doc2x_sdk.batch.feed import Checked, Feed
 from doc2x_sdk.batch.names import Names
 from doc2x_sdk.batch.outage import Outage, Visit
@@ -224,11 +224,11 @@ class Batch:
                 return self._not_sent(name)
             except (NetworkError, RateLimit) as error:
                 if not self._may_try_again(error, visit, give_up):
-                    return self._failed(name, error)
+                    return self._failed(checked, error)
             except Doc2XError as error:
                 if (error.status or error.code) and not isinstance(error, ProtocolError):
                     self._outage.over()
-                return self._failed(name, error)
+                return self._failed(checked, error)
             except Exception as error:  # no document may end the others
                 log.debug("%s: unexpected", name, exc_info=True)
                 return Done(name, error=unexpected(error, name))
@@ -236,8 +236,15 @@ class Batch:
                 self._outage.over()
                 return Done(name, document=document)
 
-    def _failed(self, name: str, error: Doc2XError) -> Done:
-        return Done(name, error=error, to_fetch=is_to_fetch(error, self._kit.ledger, self._kit.account))
+    def _failed(self, checked: Checked, error: Doc2XError) -> Done:
+        """Describe a document that failed; one that an outage kept from being sent was not begun."""
+        kit, source, wish = self._kit, checked.source, checked.wish
+        sent_as = kit.goes_as(source, wish.plan.natives)
+        key = kit.key_of(source.sha256, wish.parse, sent_as=sent_as)
+        is_over = self._outage.reason is not None and isinstance(error, NetworkError)
+        if is_over and is_unsent(kit.ledger, key):
+            return self._not_sent(source.name)
+        return Done(source.name, error=error, to_fetch=is_to_fetch(error, kit.ledger, key))
 
     def _may_try_again(self, error: NetworkError | RateLimit, visit: Visit, give_up: Deadline) -> bool:
         """Wait before the next try; False when the document, or the service, took too long."""

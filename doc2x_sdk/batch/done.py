@@ -8,12 +8,14 @@ from pathlib import Path
 
 from doc2x_sdk.errors import ArchiveError, Doc2XError, ExporterError, FileError, LedgerError, TaskFailed
 from doc2x_sdk.ledger.ledger import Ledger
-from doc2x_sdk.ledger.rows import LOCAL
+from doc2x_sdk.ledger.rows import LOCAL, ParseKey
 from doc2x_sdk.models import Document
 
-__all__ = ["Done", "is_to_fetch"]
+__all__ = ["Done", "is_to_fetch", "is_unsent"]
 
 OF_THE_DOCUMENT = (TaskFailed, ArchiveError, ExporterError, FileError)  # the same command meets them again
+PAID = {"submitted", "parsed"}
+UNSENT = {"planned", "reserving"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +26,8 @@ class Done:
         source: the path as it was given, in printable characters.
         document: the result; None with an error.
         error: why there is none; None without an error.
-        sent: False when the batch had stopped before this input was begun: nothing was paid for it, and the error's
-            `__cause__` is what stopped the batch.
+        sent: False when the batch had stopped, or an outage ended it, before this input was sent: nothing was paid for
+            it, and the error's `__cause__` is what stopped the batch.
         to_fetch: True with an error after which the parse is paid and at the service, and only results are lacking:
             another run goes on with it and pays nothing. False also where that is not certain.
     """
@@ -47,10 +49,22 @@ class Done:
         return self.document is not None and bool(self.document.files) and not self.document.pages
 
 
-def is_to_fetch(error: Doc2XError, ledger: Ledger | None, account: str) -> bool:
+def is_to_fetch(error: Doc2XError, ledger: Ledger | None, key: ParseKey) -> bool:
     """Tell whether a document that ended so is paid and at the service, by its receipts; see `Done.to_fetch`."""
-    if ledger is None or account == LOCAL or error.uid is None or isinstance(error, OF_THE_DOCUMENT):
+    if error.uid is None or key.account == LOCAL or isinstance(error, OF_THE_DOCUMENT):
         return False
-    with suppress(LedgerError):
-        return ledger.is_paid(error.uid)
-    return False
+    states = states_of(ledger, key)
+    return bool(states) and states <= PAID
+
+
+def is_unsent(ledger: Ledger | None, key: ParseKey) -> bool:
+    """Tell whether it is certain, by its receipts, that nothing was sent of a document that may have been paid."""
+    return states_of(ledger, key) <= UNSENT
+
+
+def states_of(ledger: Ledger | None, key: ParseKey) -> set[str]:
+    """Return the states of a document's receipts; where they can't be read, that nobody knows."""
+    if ledger is not None:
+        with suppress(LedgerError):
+            return ledger.states(key)
+    return {"unknown"}

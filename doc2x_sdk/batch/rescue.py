@@ -18,7 +18,7 @@ from doc2x_sdk.flow.callbacks import call_back
 from doc2x_sdk.flow.kit import Kit
 from doc2x_sdk.flow.pipeline import fetch
 from doc2x_sdk.flow.wish import Wish
-from doc2x_sdk.ledger.rows import ParseRow, ResultRow
+from doc2x_sdk.ledger.rows import ParseKey, ParseRow, ResultRow
 from doc2x_sdk.models import ExportOptions, ProgressCallback
 from doc2x_sdk.service.answers import NOT_FOUND
 
@@ -77,7 +77,8 @@ class Rescue:
             if row.state == "uploading" and isinstance(error, TaskFailed) and error.code == NOT_FOUND:
                 return None
             error.about(uid=row.uid, source=row.source)
-            return Done(row.source, error=error, to_fetch=is_to_fetch(error, self._kit.ledger, self._kit.account))
+            key = ParseKey(row.account, row.sha256, row.options)
+            return Done(row.source, error=error, to_fetch=is_to_fetch(error, self._kit.ledger, key))
         return Done(row.source, document=document)
 
     def ended(self, row: ParseRow) -> None:

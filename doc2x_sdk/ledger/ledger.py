@@ -100,19 +100,18 @@ class Ledger:
 
         return self._store.read(look)
 
-    def is_paid(self, uid: str) -> bool:
-        """Tell whether the service has the parse of this uid, and each other part of the same book."""
-        with suppress(LedgerError):  # what is on the disk is less than the truth then, never more
+    def states(self, key: ParseKey) -> set[str]:
+        """Return the states of a parse and of each other part of the same book; none where there is no receipt."""
+        with suppress(LedgerError):  # nothing is sent before the disk says so
             self.flush()
 
-        def look(connection: sqlite3.Connection) -> bool:
-            states = connection.execute(
-                "SELECT other.state FROM parse JOIN parse AS other ON other.account = parse.account "
-                "AND other.sha256 = parse.sha256 "
-                "AND json_remove(other.options, '$.pages') = json_remove(parse.options, '$.pages') WHERE parse.uid = ?",
-                (uid,),
-            ).fetchall()
-            return bool(states) and all(state in ("submitted", "parsed") for (state,) in states)
+        def look(connection: sqlite3.Connection) -> set[str]:
+            rows = connection.execute(
+                "SELECT state FROM parse WHERE account = ? AND sha256 = ? "
+                "AND json_remove(options, '$.pages') = json_remove(?, '$.pages')",
+                (key.account, key.sha256, key.options),
+            )
+            return {state for (state,) in rows}
 
         return self._store.read(look)
 

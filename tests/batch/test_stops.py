@@ -28,6 +28,7 @@ from tests.batch.conftest import Papers
 from tests.support.clocks import SkippingClock, StillClock
 from tests.support.receipts import no_room
 from tests.support.scripted import Conversation, Request, Step, close, envelope, reply
+from tests.support.scripted_service import Done as Over
 from tests.support.scripted_service import ScriptedService, failed, processing, told
 
 
@@ -416,7 +417,7 @@ def test_an_outage_that_does_not_end_ends_the_batch(service: ScriptedService, pa
         assert len(done) == 50
         assert all(isinstance(each.error, NetworkError) for each in done)
         assert len(service.server.requests) < 200  # all fifty may be at work: three attempts each, then one tries
-        assert not any(each.to_fetch for each in done)
+        assert not any(each.sent or each.to_fetch for each in done)
         up(service)
         assert not any(each.error for each in client.convert_many(papers(50), to="md", out=out))
     assert service.paid == 50
@@ -454,6 +455,45 @@ def test_what_an_outage_ended_tells_how_long_it_was_waited_for_and_what_is_paid(
         up(service)
         assert not any(each.error for each in client.convert_many(papers(6), to="md", out=out))
     assert service.paid == 6
+
+
+@pytest.mark.faults("TR-17")
+def test_what_an_outage_kept_from_being_sent_was_not_begun_and_what_may_be_paid_stays_what_it_is(
+    service: ScriptedService, papers: Papers, out: Path
+) -> None:
+    """Two get a uid: one is at the service, of the other nobody can tell. One gets none, and one was never begun."""
+    service.on("preupload", *[None] * 2)
+    service.always("preupload", close())
+    service.on("put", None, Over(close()))
+    service.always("status", close())
+    with service.client(StillClock(), outage=300.0) as client:
+        with client.convert_many(papers(4), to="md", out=out, jobs=3) as run:
+            done = list(run)
+        fates = sorted((each.sent, each.to_fetch) for each in done)
+        assert fates == [(False, False), (False, False), (True, False), (True, True)]
+        for each in done:
+            assert isinstance(each.error, NetworkError)
+            assert (each.error.__cause__ is run.reason) != each.sent
+        assert sorted(row.state for row in client.jobs()) == ["planned", "submitted", "uploading"]
+        up(service)
+        assert not any(each.error for each in client.convert_many(papers(4), to="md", out=out))
+    assert service.paid == 4
+
+
+@pytest.mark.faults("TR-17")
+def test_a_book_of_which_an_outage_left_parts_unpaid_was_begun(papers: Papers, out: Path) -> None:
+    def fall_silent(conversation: Conversation, request: Request) -> None:
+        down(service)
+        close().action(conversation, request)
+
+    with ScriptedService(pages=2) as service, service.client(StillClock(), max_file_pages=2, outage=300.0) as client:
+        service.on("preupload", None, Step(fall_silent))
+        with client.convert_many(papers(1, pages=6), to="md", out=out) as run:
+            (done,) = run
+        assert isinstance(run.reason, NetworkError)
+        assert isinstance(done.error, NetworkError)
+        assert (done.sent, done.to_fetch) == (True, False)
+        assert sorted(row.state for row in client.jobs()) == ["parsed", "planned", "planned"]
 
 
 @pytest.mark.faults("TR-17")

@@ -364,6 +364,21 @@ def test_an_outage_that_ends_a_batch_is_told_as_such_and_what_is_paid_is_no_fail
     assert "`outage` (DOC2X_OUTAGE), here 0.1 s" in runs.err
 
 
+@pytest.mark.faults("TR-17")
+def test_what_an_outage_kept_from_being_sent_is_not_done_and_did_not_fail(tmp_path, papers):
+    ledger = str(tmp_path / "ledger.sqlite3")
+    words = ["convert", papers, "--to", "txt", "--json", "--out", tmp_path / "out", "--ledger", ledger]
+    with ScriptedService() as service:
+        service.always("preupload", close())
+        done = doc2x(*words, env=account(service.origin, DOC2X_OUTAGE="0.1"))
+        runs = doc2x("jobs", "runs", env={"DOC2X_LEDGER": ledger})
+    assert done.code == 10
+    assert [(row["error"]["type"], row["error"]["exit"]) for row in done.json] == [("NotDone", 10)] * 4
+    assert "4 documents: 4 not done." in done.err.splitlines()
+    assert "error:" not in done.err.casefold()
+    assert runs.lines[0].split("\t")[4].startswith("4 not done; stopped: The service gave no usable answer for")
+
+
 def test_what_ended_a_batch_leads_to_the_same_command_not_to_one_document(capsys):
     run = Run([Item(Path(name)) for name in "ab"], to=("md",), out="out", quiet=False, as_json=False)
     run.stopped = DiskFull("no space is left", source="a").about(uid=UID)

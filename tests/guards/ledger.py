@@ -388,9 +388,9 @@ GUARDS = [
     Guard(
         "AP-04",
         "batch/test_stops.py::test_a_book_whose_later_part_is_to_be_paid_is_not_to_be_fetched",
-        "ledger/ledger.py",
-        """return bool(states) and all(state in ("submitted", "parsed") for (state,) in states)""",
-        """return any(state in ("submitted", "parsed") for (state,) in states)""",
+        "batch/done.py",
+        "return bool(states) and states <= PAID",
+        "return bool(states & PAID)",
     ),
     Guard(
         "AR-01",
@@ -441,6 +441,27 @@ GUARDS = [
         "IN_A_ROW + patience",
         "IN_A_ROW",
         hangs=True,
+    ),
+    Guard(
+        "TR-17",
+        "batch/test_stops.py::test_what_an_outage_kept_from_being_sent_was_not_begun_and_what_may_be_paid_stays_what_it_is",
+        "batch/done.py",
+        'UNSENT = {"planned", "reserving"}',
+        'UNSENT = {"planned", "reserving", "uploading"}',
+    ),
+    Guard(
+        "TR-17",
+        "batch/test_stops.py::test_an_outage_that_does_not_end_ends_the_batch",
+        BATCH,
+        "        if is_over and is_unsent(kit.ledger, key):\n            return self._not_sent(source.name)\n",
+        "",
+    ),
+    Guard(
+        "TR-17",
+        "batch/test_stops.py::test_a_book_of_which_an_outage_left_parts_unpaid_was_begun",
+        "batch/done.py",
+        "return states_of(ledger, key) <= UNSENT",
+        "return bool(states_of(ledger, key) & UNSENT)",
     ),
     Guard(
         "CL-01",
