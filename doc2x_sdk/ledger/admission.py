@@ -31,6 +31,7 @@ ORPHAN_A_PAGE = 2.0
 """A parse whose owner died may still run at the service: so many seconds, and more a page, but not over 15 minutes,
 after which the service ends every parse. One that takes longer costs no more than an answer that it is full."""
 SAME_EVENT = 2.0  # seconds in which several refusals count as one
+CALM = 60.0  # seconds without a limit met after which a round adds a whole task; before that, as much of one
 FORGOTTEN = 3600.0  # seconds after which a limit that was met no longer slows the growth
 WAITED_LONG = 5.0  # seconds after which others let a parse go first
 WAITED_TOO_LONG = 65.0  # a process that was suspended while it waited does not hold up the others for ever
@@ -172,16 +173,18 @@ def halve(account: str, code: str | None, is_alive: Alive, now: float) -> Callab
 def grow(row: ParseRow, is_alive: Alive, now: float) -> Callable[[sqlite3.Connection], None]:
     """Return the write that makes room after the service took a parse, where at least half of the room is in use.
 
-    Until a limit is met each parse adds one task, so that a round doubles them; from then on a round adds one.
+    Until a limit is met each parse adds one task, so that a round doubles them. From then on a round adds one, and less
+    in the first minute: one too many finds no slot, and begins only when it is looked at, late.
     """
 
     def write(connection: sqlite3.Connection) -> None:
         limit = limits(connection, row.account)
         others = in_flight(connection, row.account, is_alive, now, but=row.id)
         slow = not is_growing(limit, now)
+        calm = min(1.0, abs(now - limit["met_at"]) / CALM)
         tasks, pages = limit["tasks"], limit["pages"]
         if is_half_full(others[0] + 1, tasks):
-            tasks = min(TASKS_MOST, tasks + (1.0 / max(1.0, tasks) if slow else 1.0))
+            tasks = min(TASKS_MOST, tasks + (calm / max(1.0, tasks) if slow else 1.0))
         if is_half_full(others[1] + row.pages, pages) or is_half_full(others[0] + 1, limit["tasks"]):
             a_round = min(1.0, row.pages / pages)
             pages = min(PAGES_MOST, pages + (a_round * max(PAGES_STEP, 0.05 * pages) if slow else PAGES_A_TASK))

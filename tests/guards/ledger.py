@@ -29,6 +29,13 @@ GUARDS = [
     ),
     Guard(
         "AP-05",
+        "ledger/test_admission.py::test_limits_grow_fast_at_first_and_slowly_once_one_was_met",
+        ADMISSION,
+        'min(1.0, abs(now - limit["met_at"]) / CALM)',
+        "1.0",
+    ),
+    Guard(
+        "AP-05",
         "ledger/test_admission.py::test_only_a_slot_beyond_what_was_seen_at_work_is_a_probe",
         ADMISSION,
         "is_known = tasks + 1 <=",

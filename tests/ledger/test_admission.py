@@ -131,10 +131,12 @@ def test_limits_grow_fast_at_first_and_slowly_once_one_was_met(ledger: Ledger, c
         receipts[0].limit_met(None)
         for receipt in receipts:
             receipt.start_over("again")
-    clock.advance(10.0)
-    before = pace(ledger)[0]
-    assert before == 5.0
-    assert before + 0.5 < rounds(1, 5) < before + 1.5
+    assert pace(ledger)[0] == 5.0
+    clock.advance(6.0)
+    soon = rounds(1, 5)
+    assert 5.0 < soon <= 5.1  # a tenth of a minute, a tenth of a task
+    clock.advance(54.0)
+    assert soon + 0.5 < rounds(1, 5) <= soon + 1.0
 
 
 def test_a_refusal_leaves_what_was_seen_at_work_and_each_further_one_a_twentieth_less(
