@@ -16,7 +16,7 @@ import tempfile
 import zlib
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ from doc2x_sdk.flow.disk import writing
 from doc2x_sdk.flow.fetch import Fetcher, Report, open_archive
 from doc2x_sdk.flow.kit import Kit
 from doc2x_sdk.flow.loose import Loose
-from doc2x_sdk.flow.receipts import canonical
+from doc2x_sdk.flow.receipts import canonical, fields_of
 from doc2x_sdk.formats.plan import PARSE
 from doc2x_sdk.ledger.archive import Archive
 from doc2x_sdk.ledger.parts import Damaged, Part
@@ -217,7 +217,7 @@ def exports_of(natives: Collection[str], options: ExportOptions, *, parts: int =
 def part_of(native: Native) -> str:
     """Return the name of the part that holds a native format."""
     to, options = native
-    return f"{to}-{hashlib.sha256(canonical(asdict(options)).encode()).hexdigest()[:16]}"
+    return f"{to}-{hashlib.sha256(canonical(fields_of(options)).encode()).hexdigest()[:16]}"
 
 
 def bytes_of(status: ParseStatus) -> bytes:

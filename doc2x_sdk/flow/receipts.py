@@ -76,7 +76,7 @@ def canonical(options: Mapping[str, Any]) -> str:
 
 
 def fields_of(options: ParseOptions | ExportOptions) -> dict[str, Any]:
-    """Return options by their names, as a dict of the caller's."""
+    """Return options by their names; `asdict` would copy each value, for each document, deeply."""
     return {field.name: getattr(options, field.name) for field in fields(options)}
 
 

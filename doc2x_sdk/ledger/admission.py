@@ -31,7 +31,7 @@ ORPHAN_A_PAGE = 2.0
 """A parse whose owner died may still run at the service: so many seconds, and more a page, but not over 15 minutes,
 after which the service ends every parse. One that takes longer costs no more than an answer that it is full."""
 SAME_EVENT = 2.0  # seconds in which several refusals count as one
-CALM = 60.0  # seconds without a limit met after which a round adds a whole task; before that, as much of one
+CALM = 60.0  # seconds without a limit met after which a round adds a whole task; before that, a part of one
 FORGOTTEN = 3600.0  # seconds after which a limit that was met no longer slows the growth
 WAITED_LONG = 5.0  # seconds after which others let a parse go first
 WAITED_TOO_LONG = 65.0  # a process that was suspended while it waited does not hold up the others for ever

@@ -44,7 +44,7 @@ def check_storage_url(url: SignedURL, allowed: tuple[str, ...], *, loopback: boo
     """Raise unless a storage link may be followed.
 
     Args:
-        url: the whole link; it is checked as it came and again as requests has prepared it.
+        url: the whole link; it is checked as it came, and again where requests would send it otherwise.
         allowed: host names, or suffixes that begin with a dot.
         loopback: whether plain http to this machine is right, as it is for an API on loopback.
 
