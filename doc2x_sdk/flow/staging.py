@@ -1,7 +1,9 @@
 """Private folders beside the results, where everything is made before it gets its name.
 
 Each holds a locked file for as long as its process lives, so that what a killed one left is told from what is in use.
-Documents that are at work at the same time share one, and have folders in it.
+Documents that are at work at the same time share one, and have folders in it. An empty one goes on to the next
+document: ext4 looks again and again at each place that was freed in the last minute, so that a folder made and removed
+for each of thousands of documents makes every file that comes after it dearer.
 """
 
 from __future__ import annotations
@@ -11,12 +13,12 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from doc2x_sdk.errors import OutputError
 from doc2x_sdk.flow.disk import writing
-from doc2x_sdk.flow.inside import HELD, empty, hold
+from doc2x_sdk.flow.inside import HELD, empty, hold, identity_of
 from doc2x_sdk.ledger.owner import lock
 
 __all__ = ["SharedStaging", "staging", "sweep"]
@@ -52,6 +54,32 @@ def place_of(out: Path | None) -> Path:
     return Path(tempfile.gettempdir()) if out is None else out
 
 
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """A document's folder, and its handle where the system has such."""
+
+    path: Path
+    held: int | None
+
+    def is_there(self) -> bool:
+        """Tell whether nobody has taken it away."""
+        if self.held is None:
+            return False
+        found = os.fstat(self.held)
+        return identity_of(self.path) == (found.st_dev, found.st_ino)
+
+    def is_empty(self) -> bool:
+        """Tell whether nothing is in it."""
+        if self.held is None:
+            return False
+        with os.scandir(self.held) as entries:
+            return next(entries, None) is None
+
+    def remove(self) -> None:
+        """Remove it with all that is in it, and close its handle."""
+        remove(self.path, self.held)
+
+
 @dataclass
 class Shared:
     """A staging folder that documents have theirs in; `leave` removes it."""
@@ -60,17 +88,40 @@ class Shared:
     leave: ExitStack
     users: int = 0
     made: int = 0
+    spare: list[Folder] = field(default_factory=list)
+    """Empty ones that documents have left."""
 
-    def folder(self) -> Path | None:
-        """Make a folder for one more document; None where somebody has taken the shared one away."""
+    def folder(self) -> Folder | None:
+        """Return a folder for one more document; None where somebody has taken the shared one away."""
+        while self.spare:
+            folder = self.spare.pop()
+            if folder.is_there():
+                self.users += 1
+                return folder
+            close(folder.held)
         self.made += 1
         stage = self.path / str(self.made)
         try:
             stage.mkdir(mode=0o700)
+            folder = Folder(stage, held_open(stage))
         except FileNotFoundError:
             return None
         self.users += 1
-        return stage
+        return folder
+
+    def take_back(self, folder: Folder) -> None:
+        """Keep a document's folder for another if it is empty, which most are by now; else remove it."""
+        self.users -= 1
+        if folder.is_empty():
+            self.spare.append(folder)
+        else:
+            folder.remove()
+
+    def end(self) -> None:
+        """Remove it."""
+        for folder in self.spare:
+            folder.remove()
+        self.leave.close()
 
 
 class SharedStaging:
@@ -85,38 +136,35 @@ class SharedStaging:
 
     @contextmanager
     def folder(self, out: Path | None) -> Iterator[Path]:
-        """Yield a private folder for one document, and remove it afterwards. Raises as `staging`."""
+        """Yield a private folder for one document, which is empty or gone afterwards. Raises as `staging`."""
         place = place_of(out).absolute()
         with ExitStack() as undo:
-            with writing(place, "The output folder"):
-                with self._guard:
-                    shared = self._shared.get(place)
-                    stage = None if shared is None else shared.folder()
-                    if shared is None or stage is None:
-                        shared, stage = self._begun(place, out)
-                undo.callback(self._leave, place, shared)
-                held = held_open(stage)
-            undo.callback(remove, stage, held)
-            yield stage
+            with writing(place, "The output folder"), self._guard:
+                shared = self._shared.get(place)
+                folder = None if shared is None else shared.folder()
+                if shared is None or folder is None:
+                    shared, folder = self._begun(place, out)
+            undo.callback(self._leave, place, shared, folder)
+            yield folder.path
 
-    def _begun(self, place: Path, out: Path | None) -> tuple[Shared, Path]:
+    def _begun(self, place: Path, out: Path | None) -> tuple[Shared, Folder]:
         while True:
             leave = ExitStack()
             shared = Shared(leave.enter_context(staging(out)), leave)
-            stage = shared.folder()
-            if stage is not None:
+            folder = shared.folder()
+            if folder is not None:
                 self._shared[place] = shared
-                return shared, stage
+                return shared, folder
             leave.close()
 
-    def _leave(self, place: Path, shared: Shared) -> None:
+    def _leave(self, place: Path, shared: Shared, folder: Folder) -> None:
         with self._guard:
-            shared.users -= 1
+            shared.take_back(folder)
             if shared.users:
                 return
             if self._shared.get(place) is shared:
                 del self._shared[place]
-        shared.leave.close()
+        shared.end()
 
 
 def make(folder: Path) -> tuple[Path, int | None, int]:

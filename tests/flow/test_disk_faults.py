@@ -487,3 +487,33 @@ def test_documents_share_a_staging_folder_that_the_last_of_them_removes(out: Pat
             assert third.parent != first.parent
             assert third.is_dir()
     assert list(out.iterdir()) == []
+
+
+@pytest.mark.skipif(not HELD, reason="the system has no handles of folders")
+def test_an_empty_staging_folder_goes_on_to_the_next_document(out: Path) -> None:
+    shared = flow_staging.SharedStaging()
+    with shared.folder(out) as first:
+        with shared.folder(out) as second:
+            (second / "file").write_text("x")
+            (second / "file").rename(first / "file")
+        assert second.is_dir()
+        with shared.folder(out) as third, shared.folder(out) as fourth:
+            assert third == second
+            assert fourth not in (first, second)
+    assert list(out.iterdir()) == []
+
+
+@pytest.mark.skipif(not HELD, reason="the system has no handles of folders")
+def test_a_staging_folder_that_is_another_by_now_goes_to_nobody(out: Path, tmp_path: Path) -> None:
+    shared = flow_staging.SharedStaging()
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    with shared.folder(out):
+        with shared.folder(out) as second:
+            second.rename(tmp_path / "moved")
+            second.symlink_to(outside, target_is_directory=True)
+        with shared.folder(out) as third:
+            assert third != second
+            (third / "file").write_text("x")
+        second.unlink()
+    assert (tree(outside), list(out.iterdir())) == ({}, [])

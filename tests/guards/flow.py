@@ -627,6 +627,27 @@ DISKS = [
     ),
     Guard(
         "FS-03",
+        DISK + "test_documents_share_a_staging_folder_that_the_last_of_them_removes",
+        "flow/staging.py",
+        "        if folder.is_empty():\n",
+        "        if folder.held is not None:\n",
+    ),
+    Guard(
+        "FS-03",
+        DISK + "test_an_empty_staging_folder_goes_on_to_the_next_document",
+        "flow/staging.py",
+        "            self.spare.append(folder)\n",
+        "            folder.remove()\n",
+    ),
+    Guard(
+        "FS-03",
+        DISK + "test_a_staging_folder_that_is_another_by_now_goes_to_nobody",
+        "flow/staging.py",
+        "            if folder.is_there():\n",
+        "            if folder.held is not None:\n",
+    ),
+    Guard(
+        "FS-03",
         DISK + "test_a_name_that_can_not_be_filled_in_is_told_before_the_upload",
         "flow/pipeline.py",
         '            result_name(wish.name, self.source, uid="0", clock=self.kit.clock)',
