@@ -6,9 +6,9 @@ import threading
 from dataclasses import replace
 from pathlib import Path
 
+from doc2x_sdk.flow.filenames import result_name
 from doc2x_sdk.flow.kit import Kit
 from doc2x_sdk.flow.naming import marked, owners_of, settled
-from doc2x_sdk.flow.publish import result_name
 from doc2x_sdk.flow.receipts import where_of
 from doc2x_sdk.flow.source import Source
 from doc2x_sdk.flow.wish import Wish

@@ -11,7 +11,7 @@ from pathlib import Path
 from doc2x_sdk.cli.terminal import printable
 from doc2x_sdk.clock import Clock
 from doc2x_sdk.errors import Doc2XError, FileError
-from doc2x_sdk.flow.publish import PICTURES, pictures_of, result_name
+from doc2x_sdk.flow.filenames import PICTURES, pictures_of, result_name
 from doc2x_sdk.flow.source import Source
 
 __all__ = ["Item", "check_template", "expand"]

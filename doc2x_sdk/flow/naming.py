@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from doc2x_sdk.flow.filenames import result_name
 from doc2x_sdk.flow.kit import Kit
-from doc2x_sdk.flow.publish import Publisher, result_name
+from doc2x_sdk.flow.publish import Publisher
 from doc2x_sdk.flow.receipts import path_text, where_of
 from doc2x_sdk.flow.source import Source
 from doc2x_sdk.flow.wish import Wish

@@ -11,6 +11,7 @@ from doc2x_sdk.flow.book import BookNatives, Part, check_formats, cut, joined, p
 from doc2x_sdk.flow.callbacks import Reporter, own_errors
 from doc2x_sdk.flow.derive import Exporters, announce, is_processed, post_process
 from doc2x_sdk.flow.fetch import Natives
+from doc2x_sdk.flow.filenames import result_name
 from doc2x_sdk.flow.kept import KeptNatives
 from doc2x_sdk.flow.kit import Kit
 from doc2x_sdk.flow.loose import Loose
@@ -20,7 +21,7 @@ from doc2x_sdk.flow.parsed import parse
 from doc2x_sdk.flow.parses import Parses, Piece
 from doc2x_sdk.flow.picture import as_pdf
 from doc2x_sdk.flow.process import parse_bundle
-from doc2x_sdk.flow.publish import Publisher, result_name
+from doc2x_sdk.flow.publish import Publisher
 from doc2x_sdk.flow.receipts import AnyReceipt
 from doc2x_sdk.flow.results import Results
 from doc2x_sdk.flow.source import Input, Source, open_source
