@@ -15,7 +15,7 @@ from doc2x_sdk.flow.book import parts_of
 from doc2x_sdk.flow.kept import Kept
 from doc2x_sdk.flow.kit import Kit
 from doc2x_sdk.flow.parses import wanted_of
-from doc2x_sdk.flow.pipeline import todo_of, what_is_there
+from doc2x_sdk.flow.results import todo_of, what_is_there
 from doc2x_sdk.flow.source import Source, open_source, printable
 from doc2x_sdk.flow.wish import Wish
 from doc2x_sdk.ledger.rows import ParseKey, ParseRow

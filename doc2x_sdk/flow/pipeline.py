@@ -23,7 +23,7 @@ from doc2x_sdk.flow.picture import as_pdf
 from doc2x_sdk.flow.process import parse_bundle
 from doc2x_sdk.flow.publish import Publisher
 from doc2x_sdk.flow.receipts import AnyReceipt
-from doc2x_sdk.flow.results import Results
+from doc2x_sdk.flow.results import Results, what_is_there
 from doc2x_sdk.flow.source import Input, Source, open_source
 from doc2x_sdk.flow.wait import wait
 from doc2x_sdk.flow.wish import Wish
@@ -32,7 +32,7 @@ from doc2x_sdk.formats.plan import PARSE
 from doc2x_sdk.hookspecs import Context
 from doc2x_sdk.models import Bundle, Document, ParseStatus, ProgressCallback, Translation
 
-__all__ = ["convert", "convert_source", "fetch", "todo_of", "translate", "what_is_there"]
+__all__ = ["convert", "convert_source", "fetch", "translate"]
 
 
 def convert(
@@ -124,28 +124,6 @@ def translate(
             if isinstance(error, WaitTimeout):
                 error.advice = "Do not upload again: `client.translation(uid)` goes on from here."
             raise
-
-
-def what_is_there(source: Source, wish: Wish, kit: Kit) -> Document | None:
-    """Describe the results when all that is wanted is there already: nothing is asked, paid or touched then."""
-    if wish.out is None or not wish.plan.wanted or wish.overwrite:
-        return None
-    uid = kit.last_uid(source, wish.parse) if "{uid" in wish.name else None
-    if uid is None and "{uid" in wish.name:
-        return None
-    results = Results(source, wish, kit)
-    name = result_name(wish.name, source, uid=uid, clock=kit.clock)
-    if results.todo(Publisher(wish.out, name, overwrite=False)):
-        return None
-    return Document(source.name, uid, (), files=results.files, skipped=tuple(results.skipped))
-
-
-def todo_of(source: Source, wish: Wish, kit: Kit) -> list[str]:
-    """Return the wanted formats that are not there; none where the results' name waits for a uid."""
-    if wish.out is None or "{uid" in wish.name:
-        return []
-    name = result_name(wish.name, source, uid=None, clock=kit.clock)
-    return Results(source, wish, kit).todo(Publisher(wish.out, name, overwrite=wish.overwrite))
 
 
 class Conversion:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from doc2x_sdk.errors import InputChanged
+from doc2x_sdk.flow.filenames import result_name
 from doc2x_sdk.flow.images import digest_of
 from doc2x_sdk.flow.kit import Kit
 from doc2x_sdk.flow.publish import Publisher
@@ -12,8 +13,9 @@ from doc2x_sdk.flow.receipts import AnyReceipt, NoReceipt, canonical, fields_of,
 from doc2x_sdk.flow.source import Source
 from doc2x_sdk.flow.wish import Wish
 from doc2x_sdk.ledger.rows import ResultRow
+from doc2x_sdk.models import Document
 
-__all__ = ["Results"]
+__all__ = ["Results", "todo_of", "what_is_there"]
 
 
 class Results:
@@ -118,3 +120,25 @@ class Results:
             described = canonical(options), path_text(self.files[name]), self._where
             self._told[self.files[name]] = described
         self._receipt.result(ResultRow(name, *described, state, sha256, reason), wait=wait)
+
+
+def what_is_there(source: Source, wish: Wish, kit: Kit) -> Document | None:
+    """Describe the results when all that is wanted is there already: nothing is asked, paid or touched then."""
+    if wish.out is None or not wish.plan.wanted or wish.overwrite:
+        return None
+    uid = kit.last_uid(source, wish.parse) if "{uid" in wish.name else None
+    if uid is None and "{uid" in wish.name:
+        return None
+    results = Results(source, wish, kit)
+    name = result_name(wish.name, source, uid=uid, clock=kit.clock)
+    if results.todo(Publisher(wish.out, name, overwrite=False)):
+        return None
+    return Document(source.name, uid, (), files=results.files, skipped=tuple(results.skipped))
+
+
+def todo_of(source: Source, wish: Wish, kit: Kit) -> list[str]:
+    """Return the wanted formats that are not there; none where the results' name waits for a uid."""
+    if wish.out is None or "{uid" in wish.name:
+        return []
+    name = result_name(wish.name, source, uid=None, clock=kit.clock)
+    return Results(source, wish, kit).todo(Publisher(wish.out, name, overwrite=wish.overwrite))
