@@ -11,7 +11,7 @@ from doc2x_sdk.config import APIKey
 from doc2x_sdk.errors import ArchiveError, Doc2XError
 from doc2x_sdk.service.answers import CODES, Answer, envelope_of, error_from_answer, error_from_code
 from doc2x_sdk.service.reading import ERROR_BODY, read_capped
-from doc2x_sdk.service.retry import retry_after_seconds
+from doc2x_sdk.service.retryafter import retry_after_seconds
 from doc2x_sdk.service.transport import Transport
 
 __all__ = ["export_error", "is_refused", "other_than_archive", "plain"]

@@ -13,8 +13,6 @@ import threading
 from collections.abc import Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from datetime import UTC
-from email.utils import parsedate_to_datetime
 from types import TracebackType
 from typing import Any, Self
 
@@ -25,8 +23,9 @@ from urllib3.util.retry import Retry
 
 from doc2x_sdk.clock import Clock, Deadline
 from doc2x_sdk.service.gate import Gate, Turn
+from doc2x_sdk.service.retryafter import retry_after_seconds
 
-__all__ = ["ANY_FAILURE", "Call", "CallRetry", "Resend", "RetryBudget", "current_call", "retry_after_seconds"]
+__all__ = ["ANY_FAILURE", "Call", "CallRetry", "Resend", "RetryBudget", "current_call"]
 
 log = logging.getLogger("doc2x_sdk")
 
@@ -190,33 +189,6 @@ class Call:
 
 current_call: ContextVar[Call | None] = ContextVar("doc2x_current_call", default=None)
 """The call that this thread is sending; connections and the retry engine read it."""
-
-
-def retry_after_seconds(headers: Mapping[str, str], clock: Clock) -> float | None:
-    """Return the seconds that a Retry-After header asks for; None without one that can be trusted.
-
-    A date is measured against the answer's own Date header, so that a wrong clock here does not matter.
-    """
-    value = (headers.get("Retry-After") or "").strip()
-    if not value:
-        return None
-    if value.isascii() and value.isdigit():
-        return float(value) if len(value) <= 9 else None
-    moment = http_date(value)
-    if moment is None:
-        return None
-    sent = http_date(headers.get("Date") or "")
-    seconds = moment - (clock.now() if sent is None else sent)
-    return seconds if 0 <= seconds < 1e9 else None
-
-
-def http_date(value: str) -> float | None:
-    """Return an HTTP date as seconds since 1970; None when it is not one."""
-    try:
-        moment = parsedate_to_datetime(value)
-        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
-    except (TypeError, ValueError, OverflowError, IndexError):
-        return None
 
 
 class CallRetry(Retry):

@@ -37,15 +37,8 @@ from doc2x_sdk.service.prepared import (
     with_query,
 )
 from doc2x_sdk.service.reading import ERROR_BODY, read_capped
-from doc2x_sdk.service.retry import (
-    ANY_FAILURE,
-    Call,
-    CallRetry,
-    Resend,
-    RetryBudget,
-    current_call,
-    retry_after_seconds,
-)
+from doc2x_sdk.service.retry import ANY_FAILURE, Call, CallRetry, Resend, RetryBudget, current_call
+from doc2x_sdk.service.retryafter import retry_after_seconds
 from doc2x_sdk.service.session import build_session
 from doc2x_sdk.service.storage import check_storage_url
 

@@ -2,11 +2,12 @@
 
 from tests.guards import Guard
 
-TRANSPORT, SESSION, PREPARED, RETRY, CONNECTIONS = (
+TRANSPORT, SESSION, PREPARED, RETRY, RETRY_AFTER, CONNECTIONS = (
     "service/transport.py",
     "service/session.py",
     "service/prepared.py",
     "service/retry.py",
+    "service/retryafter.py",
     "service/connections.py",
 )
 ANSWERS, READERS, STORAGE, ENVIRONMENT = (
@@ -57,11 +58,11 @@ GUARDS = [
           "if wait >= min(self.deadline.left(), self.answer_within) or not", "if not"),
     Guard("TR-05", "service/test_time.py::test_an_upload_has_no_deadline_and_still_does_not_sleep_for_a_day", RETRY,
           "min(self.deadline.left(), self.answer_within)", "self.deadline.left()"),
-    Guard("TR-06", "service/test_time.py::test_a_malformed_retry_after_counts_as_none", RETRY,
+    Guard("TR-06", "service/test_time.py::test_a_malformed_retry_after_counts_as_none", RETRY_AFTER,
           "return float(value) if len(value) <= 9 else None", "return float(value)"),
-    Guard("TR-06", "service/test_time.py::test_a_malformed_retry_after_counts_as_none", RETRY,
+    Guard("TR-06", "service/test_time.py::test_a_malformed_retry_after_counts_as_none", RETRY_AFTER,
           "except (TypeError, ValueError, OverflowError, IndexError):", "except IndexError:"),
-    Guard("TR-07", "service/test_time.py::test_a_date_is_measured_against_the_servers_clock", RETRY,
+    Guard("TR-07", "service/test_time.py::test_a_date_is_measured_against_the_servers_clock", RETRY_AFTER,
           "(clock.now() if sent is None else sent)", "clock.now()"),
     Guard("TR-08", "service/test_resend.py::test_the_last_answer_reaches_the_user", RETRY,
           "raise_on_status=False,", "raise_on_status=True,"),

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from doc2x_sdk.errors import DeadlineExceeded, NetworkError, OutcomeUnknown, RateLimit
 from doc2x_sdk.models import UploadSlot
-from doc2x_sdk.service.retry import ANY_FAILURE, Call, Resend, RetryBudget, retry_after_seconds
+from doc2x_sdk.service.retry import ANY_FAILURE, Call, Resend, RetryBudget
+from doc2x_sdk.service.retryafter import retry_after_seconds
 from doc2x_sdk.service.v2 import ServiceV2
 from tests.support.clocks import SkippingClock, StillClock
 from tests.support.scripted import Conversation, Request, ScriptedServer, Step, drip, envelope, raw, reply, stall
