@@ -1,50 +1,42 @@
-"""Sends requests: one session for the API's origin, a bare one for storage hosts.
+"""The requests of one account: to the API's origin with the key, to storage hosts without it, each by its own session.
 
 The key is put on API calls alone, each by itself; it is in no session header, so no redirect, storage host or .netrc
-entry can take or replace it. Failures leave here as our own errors, raised outside the handlers that caught
-the library's, so that no traceback leads into frames which hold the key or a signed URL.
+entry can take or replace it.
 """
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, NoReturn, cast
+from typing import Any, NoReturn
 
 import requests
-import urllib3
 from urllib3.util import parse_url
 
 from doc2x_sdk.clock import Clock, Deadline
 from doc2x_sdk.config import APIKey, Settings, is_loopback, no_key
-from doc2x_sdk.errors import Doc2XError, ResponseTooLarge, UnsafeURL
+from doc2x_sdk.errors import UnsafeURL
 from doc2x_sdk.models import SignedURL
 from doc2x_sdk.service.answers import Answer
-from doc2x_sdk.service.environment import find_ca_bundle, proxies_for
-from doc2x_sdk.service.failures import LIBRARY_ERRORS, failure_from, without_libraries
+from doc2x_sdk.service.environment import find_ca_bundle
 from doc2x_sdk.service.gate import Gate, Turn
 from doc2x_sdk.service.prepared import (
     Body,
-    HasSeek,
     bearer,
     check_body,
-    path_at,
     prepared,
     url_as_sent,
     with_json,
     with_query,
 )
-from doc2x_sdk.service.reading import ERROR_BODY, read_capped
-from doc2x_sdk.service.retry import ANY_FAILURE, Call, CallRetry, Resend, RetryBudget, current_call
-from doc2x_sdk.service.retryafter import retry_after_seconds
+from doc2x_sdk.service.reading import ERROR_BODY
+from doc2x_sdk.service.retry import ANY_FAILURE, Call, Resend, RetryBudget
+from doc2x_sdk.service.sender import Sender
 from doc2x_sdk.service.session import build_session
 from doc2x_sdk.service.storage import check_storage_url
 
 __all__ = ["Transport"]
-
-log = logging.getLogger("doc2x_sdk")
 
 AS_IT_IS = {"Accept-Encoding": "identity"}
 
@@ -69,11 +61,10 @@ class Transport:
         self._key = key
         self._budget = RetryBudget()
         self._gate = Gate(self.clock)
-        self._verify = find_ca_bundle(os.environ if environ is None else environ)
-        self._ways: dict[str, dict[str, str]] = {}
-        self._api = build_session(settings.connections)
-        self._storage = build_session(settings.connections)
-        self._common = {name: str(value) for name, value in self._api.headers.items()}
+        verify = find_ca_bundle(os.environ if environ is None else environ)
+        self._api = Sender(build_session(settings.connections), verify, settings.connect_timeout)
+        self._storage = Sender(build_session(settings.connections), verify, settings.connect_timeout)
+        self._common = {name: str(value) for name, value in self._api.session.headers.items()}
 
     @property
     def is_paced(self) -> bool:
@@ -133,7 +124,7 @@ class Transport:
         request = prepared(method, with_query(self._origin + path, params), headers, content or body)
         call = self._call(request, resend, statuses, (deadline or self.clock.deadline(None)).earlier(limit))
         call.turn = turn
-        return self._whole(self._api, request, call, what, limit=self.settings.max_answer_bytes, key=key)
+        return self._api.whole(request, call, what, limit=self.settings.max_answer_bytes, key=key)
 
     def put(self, url: SignedURL, body: Body, what: str) -> Answer:
         """Send a body to a presigned URL: no Authorization, no cookies, no redirects.
@@ -146,7 +137,7 @@ class Transport:
         check_body(body)
         request = self._storage_request("PUT", url, body)
         call = self._call(request, Resend.UNTIL_WHOLE, ANY_FAILURE, self.clock.deadline(None))
-        return self._whole(self._storage, request, call, what, limit=ERROR_BODY, key=self._key, cut=True)
+        return self._storage.whole(request, call, what, limit=ERROR_BODY, key=self._key, cut=True)
 
     @contextmanager
     def stream(self, url: SignedURL, what: str) -> Iterator[requests.Response]:
@@ -158,7 +149,7 @@ class Transport:
         """
         request = self._storage_request("GET", url)
         call = self._call(request, Resend.ALWAYS, ANY_FAILURE, self.clock.deadline(None))
-        with self._streamed(self._storage, request, call, what) as response:
+        with self._storage.streamed(request, call, what) as response:
             yield response
 
     @contextmanager
@@ -180,26 +171,8 @@ class Transport:
         request = prepared("GET", with_query(self._origin + path, params), headers)
         call = self._call(request, Resend.ALWAYS, frozenset(), self.clock.deadline(None))
         call.retries, call.silence = 0, self.settings.stall_timeout
-        with self._streamed(self._api, request, call, what) as response:
+        with self._api.streamed(request, call, what) as response:
             yield response
-
-    @contextmanager
-    def _streamed(
-        self, session: requests.Session, request: requests.PreparedRequest, call: Call, what: str
-    ) -> Iterator[requests.Response]:
-        response = self._send(session, request, call, what)
-        call.unbind_answer()  # the body may take as long as it moves
-        failure: Doc2XError | None = None
-        try:
-            yield response
-        except LIBRARY_ERRORS as error:
-            if isinstance(error, OSError) and not isinstance(error, requests.RequestException | TimeoutError):
-                raise  # the reader's own disk, not the network
-            failure = failure_from(error, call, what, request)
-        finally:
-            response.close()
-        if failure is not None:
-            raise failure from None
 
     def _storage_request(self, method: str, url: SignedURL, body: Body | None = None) -> requests.PreparedRequest:
         check_storage_url(url, self.settings.storage_hosts, loopback=self.on_loopback)
@@ -209,13 +182,6 @@ class Transport:
         if whole != url.reveal():
             check_storage_url(SignedURL(whole), self.settings.storage_hosts, loopback=self.on_loopback)
         return prepared(method, whole, {**self._common, **AS_IT_IS}, body)
-
-    def _proxies(self, url: str) -> dict[str, str]:
-        """Return the proxies on the way to a URL's host, as the environment had them at the first request to it."""
-        origin = url[: path_at(url)]
-        if origin not in self._ways:
-            self._ways[origin] = proxies_for(url)
-        return self._ways[origin]
 
     def _call(
         self, request: requests.PreparedRequest, resend: Resend, statuses: frozenset[int], deadline: Deadline
@@ -236,84 +202,6 @@ class Transport:
             answer_within=settings.call_timeout,
             body_length=len(body) if body is not None else 0,
         )
-
-    def _send(
-        self, session: requests.Session, request: requests.PreparedRequest, call: Call, what: str
-    ) -> requests.Response:
-        failure: Doc2XError
-        proxies = self._proxies(request.url or "")
-        call.pass_gate()
-        token = current_call.set(call)
-        try:
-            response = session.send(
-                request,
-                stream=True,
-                timeout=(self.settings.connect_timeout, call.silence),
-                verify=self._verify,
-                proxies=proxies,
-            )
-        except LIBRARY_ERRORS as error:
-            failure = failure_from(error, call, what, request)
-        except Doc2XError as error:  # the body's reader found something; its traceback leads through the libraries
-            failure = error.with_traceback(None)
-        except BaseException as error:  # the caller's own: a progress callback, Ctrl-C
-            error.with_traceback(without_libraries(error.__traceback__))
-            raise
-        else:
-            log.debug("%s: HTTP %d (%d attempts)", what, response.status_code, call.attempts)
-            return response
-        finally:
-            current_call.reset(token)
-        log.debug("%s", failure)
-        raise failure
-
-    def _whole(
-        self,
-        session: requests.Session,
-        request: requests.PreparedRequest,
-        call: Call,
-        what: str,
-        *,
-        limit: int,
-        key: APIKey | None,
-        cut: bool = False,
-    ) -> Answer:
-        """Send and read to the end; an answer that breaks off is asked for again as far as the call allows."""
-        while True:
-            response = self._send(session, request, call, what)
-            engine = cast(CallRetry, response.raw.retries)
-            failure: Doc2XError | None = None
-            again: CallRetry | None = None
-            try:
-                body = read_capped(response, limit, cut=cut)
-            except LIBRARY_ERRORS as error:
-                failure = failure_from(error, call, what, request)
-                again = next_engine(engine, request, error)
-            else:
-                if body is not None:
-                    self._budget.give()
-                    if call.gate is not None and response.status_code != 429:
-                        call.gate.answered()
-                    retry_after = retry_after_seconds(response.headers, self.clock)
-                    return Answer(response.status_code, response.headers, body, key, retry_after)
-                failure = ResponseTooLarge(f"{what}: the answer is over {limit} bytes", status=response.status_code)
-            finally:
-                response.close()
-            if again is None:
-                raise failure
-            sent: object = request.body
-            if isinstance(sent, HasSeek):
-                sent.seek(0)
-            self.clock.sleep(again.next_pause)
-
-
-def next_engine(engine: CallRetry, request: requests.PreparedRequest, error: Exception) -> CallRetry | None:
-    """Count a broken answer as a failed attempt; None when there must not be another."""
-    broken = urllib3.exceptions.ProtocolError("The answer broke off.", error)
-    try:
-        return engine.increment(request.method, "", error=broken)
-    except urllib3.exceptions.HTTPError:
-        return None
 
 
 def refuse_pickling(self: object) -> NoReturn:

@@ -705,7 +705,7 @@ SECRETS = [
     Guard(
         "SE-04",
         SECRET + "test_what_a_callback_raises_shows_no_secret",
-        "service/transport.py",
+        "service/sender.py",
         "error.with_traceback(without_libraries(error.__traceback__))",
         "pass",
     ),

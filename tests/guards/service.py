@@ -2,8 +2,9 @@
 
 from tests.guards import Guard
 
-TRANSPORT, SESSION, PREPARED, RETRY, RETRY_AFTER, CONNECTIONS = (
+TRANSPORT, SENDER, SESSION, PREPARED, RETRY, RETRY_AFTER, CONNECTIONS = (
     "service/transport.py",
+    "service/sender.py",
     "service/session.py",
     "service/prepared.py",
     "service/retry.py",
@@ -46,13 +47,13 @@ GUARDS = [
           case="put and body", hangs=True),
     Guard("TR-02", "service/test_way.py::test_a_service_that_drips_behind_a_socks_proxy_is_cut_off", CONNECTIONS,
           "            manager.pool_classes_by_scheme = socks.POOLS\n", "            _ = socks\n", hangs=True),
-    Guard("TR-02", "service/test_time.py::test_a_download_that_moves_is_not_cut", TRANSPORT,
+    Guard("TR-02", "service/test_time.py::test_a_download_that_moves_is_not_cut", SENDER,
           "call.unbind_answer()", "pass"),
     Guard("TR-03", "service/test_time.py::test_attempts_and_pauses_share_one_deadline", RETRY,
           "if wait >= min(self.deadline.left(), self.answer_within) or not", "if not"),
     Guard("TR-04", "service/test_resend.py::test_a_get_outlives_two_gateway_errors", RETRY,
           "return status_code in self.call.statuses", "return False"),
-    Guard("TR-04", "service/test_resend.py::test_a_get_that_breaks_off_is_asked_again", TRANSPORT,
+    Guard("TR-04", "service/test_resend.py::test_a_get_that_breaks_off_is_asked_again", SENDER,
           "again = next_engine(engine, request, error)", "again = None", case="short"),
     Guard("TR-05", "service/test_time.py::test_a_long_retry_after_is_told_and_not_slept", RETRY,
           "if wait >= min(self.deadline.left(), self.answer_within) or not", "if not"),
@@ -72,7 +73,7 @@ GUARDS = [
           "return self.ever_sent == 0", "return True"),
     Guard("TR-11", "service/test_resend.py::test_a_paid_step_that_found_no_connection_goes_out_again", RETRY,
           "return self.ever_sent == 0", "return False"),
-    Guard("TR-12", "service/test_way.py::test_a_certificate_that_does_not_fit_is_refused_once", TRANSPORT,
+    Guard("TR-12", "service/test_way.py::test_a_certificate_that_does_not_fit_is_refused_once", SENDER,
           "verify=self._verify", "verify=False"),
     Guard("TR-12", "service/test_way.py::test_a_certificate_that_does_not_fit_is_refused_once", RETRY,
           "if is_refused_certificate(error):", "if False:"),
@@ -123,7 +124,7 @@ GUARDS = [
           "UID.fullmatch(uid)", "uid"),
     Guard("AP-10", "service/test_answers.py::test_fields_that_are_not_known_are_ignored_and_kept", READERS,
           "extra={name: value for name, value in raw.items() if name not in PAGE_FIELDS},", "extra={},"),
-    Guard("UP-02", "service/test_resend.py::test_an_upload_is_rewound_after_an_early_answer_that_breaks_off", TRANSPORT,
+    Guard("UP-02", "service/test_resend.py::test_an_upload_is_rewound_after_an_early_answer_that_breaks_off", SENDER,
           "sent.seek(0)", "pass"),
     Guard("UP-02", "service/test_put.py::test_a_reset_after_the_whole_body_is_not_repeated", RETRY,
           "return self.sent < self.body_length", "return True"),
@@ -151,7 +152,7 @@ GUARDS = [
     Guard("SE-01", "service/test_secrets.py::test_no_failure_shows_a_secret", ANSWERS,
           '    def __repr__(self) -> str:\n        return f"<fields:',
           '    def unused(self) -> str:\n        return f"<fields:'),
-    Guard("SE-01", "service/test_secrets.py::test_no_failure_shows_a_secret", TRANSPORT,
+    Guard("SE-01", "service/test_secrets.py::test_no_failure_shows_a_secret", SENDER,
           "            failure = failure_from(error, call, what, request)\n        except Doc2XError as error:",
           "            raise failure_from(error, call, what, request) from error\n        except Doc2XError as error:"),
     Guard("SE-01", "service/test_secrets.py::test_a_prepared_request_does_not_show_its_key", PREPARED,

@@ -165,7 +165,7 @@ def test_what_holds_the_key_does_not_show_it(monkeypatch: pytest.MonkeyPatch) ->
             configuration.key,
             service,
             service.transport,
-            service.transport._api.headers,
+            service.transport._api.session.headers,
             UploadSlot("u1", SignedURL(SIGNED)),
             SignedURL(SIGNED),
             Answer(401, {}, ECHO.encode(), configuration.key),
