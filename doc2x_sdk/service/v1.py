@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import NoReturn
 from urllib.parse import parse_qsl, urlencode
@@ -50,7 +50,6 @@ STATES = {
 QUOTA_USED_UP = "pages limit exceeded"
 TROUBLE = frozenset({500, 502, 503, 504})
 """Statuses after which a free request goes out again; to a 429 the caller decides."""
-TOKEN_TRUSTED = 60.0  # seconds for which a token that was let in is not tried again before an upload
 
 
 class ServiceV1:
@@ -70,9 +69,8 @@ class ServiceV1:
     def __init__(self, transport: Transport, key: APIKey, *, exchange: bool = True) -> None:
         self.transport = transport
         self._key = key
-        self._access = Access(key, None if key.is_access_token or not exchange else self.refresh)
+        self._access = Access(key, transport.clock, None if key.is_access_token or not exchange else self.refresh)
         self._prefix = "/api/v1" if key.is_access_token else "/api/platform"
-        self._let_in = transport.clock.deadline(0.0)
 
     def close(self) -> None:
         """Close all connections."""
@@ -278,7 +276,7 @@ class ServiceV1:
                 deadline=deadline, token=token,
             )  # fmt: skip
 
-        return self._with_token(send)
+        return self._access.send(send)
 
     def _upload(self, path: str, form: MultipartBody, what: str) -> str:
         """Send a form. A token that could have ended is tried first: in mid-body its refusal may never be read."""
@@ -290,21 +288,10 @@ class ServiceV1:
                 headers={"Content-Type": form.content_type}, token=token, turn=Turn.BEGIN,
             )  # fmt: skip
 
-        if self._access.renewable and self._let_in.passed():
+        if self._access.may_have_ended:
             self.quota()
-        answer = answer_of_paid(lambda: self._with_token(send), what)
+        answer = answer_of_paid(lambda: self._access.send(send), what)
         return uid_of_paid(plain(answer, what), what, "uuid")
-
-    def _with_token(self, send: Callable[[APIKey], Answer]) -> Answer:
-        """Send with the token, and once more with a new one when it is refused."""
-        token = self._access.token()
-        answer = send(token)
-        if is_refused(answer):
-            renewed = self._access.renew(token)
-            answer = answer if renewed is None else send(renewed)
-        if not is_refused(answer):
-            self._let_in = self.transport.clock.deadline(TOKEN_TRUSTED)
-        return answer
 
 
 def is_word(value: object) -> bool:
