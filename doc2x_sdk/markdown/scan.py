@@ -25,6 +25,7 @@ from doc2x_sdk.markdown.lines import Span, destination, formula_at, inline
 
 __all__ = ["Block", "Scan", "Span", "scan"]
 
+OPENING = re.compile(r"[ \t]*(\\\[|\$\$)")
 NEWLINE = re.compile(r"\r\n?|\n")
 LABEL = re.compile(r"\s*(?:>\s*)*\[((?:[^\\\[\]]|\\.)*)\]:\s*", re.DOTALL)
 KINDS = {"paragraph_open": "paragraph", "heading_open": "heading", "table_open": "table", "html_block": "html"}
@@ -130,18 +131,18 @@ def block_parser() -> MarkdownIt:
 
 
 def formula_block(state: StateBlock, first: int, last: int, silent: bool) -> bool:
-    """Take a formula that stands alone over several lines, whatever its lines look like."""
-    start = state.bMarks[first] + state.tShift[first]
-    opening = state.src[start : start + 2]
-    if opening not in (r"\[", "$$"):
-        return False
+    """Take a formula that stands alone over several lines, whatever its lines look like, and those that follow on its last line."""
+    end = start = state.bMarks[first] + state.tShift[first]
     line = first
     while line + 1 < last and not state.isEmpty(line + 1) and state.sCount[line + 1] >= state.blkIndent:
         line += 1
-    found = formula_at(state.src, start, state.eMarks[line])
-    if found is None:
+    while opening := OPENING.match(state.src, end):
+        found = formula_at(state.src, opening.start(1), state.eMarks[line])
+        if found is None:
+            break
+        end = found[1][1] + 2
+    if end == start:
         return False
-    end = found[1][1] + 2
     closing = next(number for number in range(first, line + 1) if end <= state.eMarks[number])
     if closing == first or re.search(r"\w", state.src[end : state.eMarks[closing]]):
         return False
