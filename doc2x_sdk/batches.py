@@ -7,17 +7,19 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 from weakref import WeakSet
 
 from doc2x_sdk import config
-from doc2x_sdk.batch import Batch, BatchRun, Quote, Rescue, RescueRun
 from doc2x_sdk.errors import ConfigError, LedgerError
 from doc2x_sdk.flow.budget import Budget
 from doc2x_sdk.flow.wish import Wish
 from doc2x_sdk.ledger.rows import ParseRow, read_jobs
 from doc2x_sdk.models import ExportOptions, ParseOptions, ProgressCallback
 from doc2x_sdk.steps import Model, Steps, parse_options
+
+if TYPE_CHECKING:
+    from doc2x_sdk.batch import BatchRun, Quote, RescueRun
 
 __all__ = ["Batches", "To"]
 
@@ -82,6 +84,8 @@ class Batches(Steps):
             LedgerError: there is no ledger that can be written; a batch does not run without.
             ConfigError: an unknown format or option, or one path in place of many.
         """
+        from doc2x_sdk.batch import Batch, BatchRun  # noqa: PLC0415 - only many documents need it
+
         if self._kit.ledger is None:
             raise self._ledger_fault or LedgerError("A batch needs a ledger")
         wish = Wish(
@@ -129,6 +133,8 @@ class Batches(Steps):
         Raises:
             ConfigError: an unknown format or option.
         """
+        from doc2x_sdk.batch import Quote  # noqa: PLC0415 - only many documents need it
+
         wish = Wish(
             self._kit.formats.plan(to),
             parse_options(model, parse),
@@ -191,6 +197,8 @@ class Batches(Steps):
             LedgerError: there is no ledger to read.
             ConfigError: an unknown format.
         """
+        from doc2x_sdk.batch import Rescue, RescueRun  # noqa: PLC0415 - only many documents need it
+
         if self._kit.ledger is None:
             raise self._ledger_fault or LedgerError("Without a ledger nothing is known")
         formats = (to,) if isinstance(to, str) else tuple(to)

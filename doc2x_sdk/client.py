@@ -11,6 +11,10 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, Self
 from weakref import WeakSet
 
+# Here, and not at the end of the chain of imports below: CPython 3.11 keeps frames in pieces of 16 KB, and a call that
+# crosses the end of one maps and unmaps the next. So deep down that happened thousands of times in these modules.
+import requests  # noqa: F401
+
 from doc2x_sdk import config
 from doc2x_sdk.batches import Batches, To
 from doc2x_sdk.clock import Clock
@@ -22,7 +26,6 @@ from doc2x_sdk.flow.kit import Kit
 from doc2x_sdk.flow.source import Input
 from doc2x_sdk.flow.wish import Wish
 from doc2x_sdk.formats.registry import Formats
-from doc2x_sdk.ledger.archive import Archive, archive_of
 from doc2x_sdk.ledger.ledger import Ledger
 from doc2x_sdk.ledger.rows import LOCAL
 from doc2x_sdk.models import Document, ExportOptions, ParseOptions, ProgressCallback
@@ -31,6 +34,7 @@ from doc2x_sdk.service.readers import known_uid
 from doc2x_sdk.steps import Model, parse_options
 
 if TYPE_CHECKING:
+    from doc2x_sdk.ledger.archive import Archive
     from doc2x_sdk.local.child import LocalProcess
 
 __all__ = ["Doc2X"]
@@ -117,6 +121,8 @@ class Doc2X(Batches):
         settings, ledger = self.settings, self._kit.ledger
         if not settings.archive or ledger is None:
             return None
+        from doc2x_sdk.ledger.archive import Archive, archive_of  # noqa: PLC0415 - off unless asked for
+
         service = self._engine or self._kit.service.transport.base_url
         days, size = settings.archive_days, settings.archive_size
         try:

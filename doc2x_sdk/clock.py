@@ -9,27 +9,25 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 __all__ = ["Clock", "Deadline"]
 
 
-@dataclass(frozen=True, slots=True)
-class Clock:
+class Clock(NamedTuple):
     """The three clocks and the die. The defaults are the machine's own."""
 
     monotonic: Callable[[], float] = time.monotonic
     now: Callable[[], float] = time.time
     sleep: Callable[[float], None] = time.sleep
-    uniform: Callable[[float, float], float] = field(default=random.uniform)
+    uniform: Callable[[float, float], float] = random.uniform
 
     def deadline(self, seconds: float | None) -> Deadline:
         """Return a deadline `seconds` from now; None never comes."""
         return Deadline(self, None if seconds is None else self.monotonic() + seconds)
 
 
-@dataclass(frozen=True, slots=True)
-class Deadline:
+class Deadline(NamedTuple):
     """A moment on the monotonic clock, shared by everything that must end before it."""
 
     clock: Clock

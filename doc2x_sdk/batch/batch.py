@@ -79,7 +79,7 @@ class Batch:
     ) -> None:
         self.stop, self._hold = threading.Event(), threading.Event()
         self._sleep_plain = kit.clock.sleep
-        clock = replace(kit.clock, sleep=self._sleep)
+        clock = kit.clock._replace(sleep=self._sleep)
         silence = Silence(kit.settings.outage)
         self._kit = replace(kit, clock=clock, stop=self.stop, hold=self._hold, in_batch=True, silence=silence)
         self._wish = wish
@@ -91,7 +91,7 @@ class Batch:
         self._fail_fast = fail_fast
         self._on_progress = on_progress
         self._outage = Outage(
-            replace(clock, sleep=self._nap),
+            clock._replace(sleep=self._nap),
             kit.settings.outage,
             self._kit.check_stop,
             silence,
@@ -192,7 +192,7 @@ class Batch:
         try:
             with open_source(path, self._kit.settings, name=called) as source:
                 name = self._names.settle(template, source)
-                return Checked((-source.pages, number), source, replace(self._wish, name=name))
+                return Checked((-source.pages, number), source, self._wish._replace(name=name))
         except Doc2XError as error:
             return Done(called, error=error)
         except Exception as error:  # noqa: BLE001 - no file may end the others

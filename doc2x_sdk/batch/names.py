@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import replace
 from pathlib import Path
 
 from doc2x_sdk.flow.filenames import result_name
@@ -47,7 +46,7 @@ class Names:
     def settle(self, template: str, source: Source) -> str:
         """Return the template with the input's own digits where it needs them."""
         plain = template.removesuffix(f"-{MARK}")
-        wish = replace(self._wish, name=plain)
+        wish = self._wish._replace(name=plain)
         if plain == template:
             return settled(wish, source, self._kit).name
         owners = owners_of(plain, source, wish, self._kit)

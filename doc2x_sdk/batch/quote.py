@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
@@ -122,7 +122,7 @@ class Quote:
     def _of_source(self, source: Source, template: str) -> Quoted:
         """Return the verdict on an input that can be used."""
         wish, kit, name = self._wish, self._kit, source.name
-        named = replace(wish, name=self._names.settle(template, source))
+        named = wish._replace(name=self._names.settle(template, source))
         mark = bytes.fromhex(source.sha256)[:16]
         is_again = mark in self._seen
         self._seen.add(mark)

@@ -7,9 +7,10 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from doc2x_sdk.batch.done import Done, is_to_fetch
@@ -27,8 +28,7 @@ __all__ = ["Rescue", "Task"]
 PAID = ("uploading", "submitted", "parsed")
 
 
-@dataclass(frozen=True, slots=True)
-class Task:
+class Task(NamedTuple):
     """One document to fetch, into one place."""
 
     row: ParseRow
@@ -49,7 +49,7 @@ class Rescue:
         self, kit: Kit, *, out: Path | None, to: tuple[str, ...], on_progress: ProgressCallback | None = None
     ) -> None:
         self.stop = threading.Event()
-        self._kit = replace(kit, stop=self.stop, clock=replace(kit.clock, sleep=self._sleep))
+        self._kit = replace(kit, stop=self.stop, clock=kit.clock._replace(sleep=self._sleep))
         self._sleep_plain = kit.clock.sleep
         self._out = out
         self._to = to

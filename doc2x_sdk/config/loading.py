@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from doc2x_sdk.config.key import APIKey, find_key
 from doc2x_sdk.config.paths import config_path
@@ -22,13 +22,12 @@ V1_LIMITS = {"max_pdf_bytes": 100 * MEGABYTE, "max_image_bytes": 10 * MEGABYTE}
 """Where v1 takes other sizes than the defaults below, which are v2's (Doc2X API v1, upload)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Configuration:
+class Configuration(NamedTuple):
     """The settings, the key where there is one, and the origin of each by name."""
 
     settings: Settings
     key: APIKey | None
-    origins: Mapping[str, str] = field(repr=False)
+    origins: Mapping[str, str]
 
 
 def load(

@@ -11,9 +11,9 @@ import stat
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from doc2x_sdk.errors import ExporterError
 from doc2x_sdk.flow.disk import writing
@@ -83,8 +83,7 @@ def announce(document: Document, formats: Formats) -> Document:
     return replace(document, warnings=(*document.warnings, *warnings)) if warnings else document
 
 
-@dataclass(frozen=True, slots=True)
-class Derived:
+class Derived(NamedTuple):
     """What an exporter made: its folder, its files with the main one first, and what it told the user."""
 
     folder: Path

@@ -5,9 +5,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, NamedTuple
 from urllib.parse import urljoin
 
 import requests
@@ -151,8 +150,7 @@ def length_of(response: requests.Response) -> int | None:
     return int(length[:19]) if length.isascii() and length.isdigit() else None
 
 
-@dataclass(frozen=True, slots=True)
-class Reader:
+class Reader(NamedTuple):
     """Reads a body as it came, not decoded, up to a limit; over `in_memory` bytes it goes into a file."""
 
     what: str

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from doc2x_sdk.flow.disk import sync_file, taken, write_synced
 
@@ -13,8 +13,7 @@ __all__ = ["Picture", "below_images", "digest_of"]
 IMAGES = "images"
 
 
-@dataclass(frozen=True, slots=True)
-class Picture:
+class Picture(NamedTuple):
     """A picture, its file in a bundle or its bytes, and where a copy of it would be."""
 
     content: Path | bytes

@@ -16,9 +16,9 @@ import tempfile
 import zlib
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from doc2x_sdk.errors import Doc2XError, LedgerError
 from doc2x_sdk.flow.book import JOINED_BY_PANDOC
@@ -28,11 +28,13 @@ from doc2x_sdk.flow.kit import Kit
 from doc2x_sdk.flow.loose import Loose
 from doc2x_sdk.flow.receipts import canonical, fields_of
 from doc2x_sdk.formats.plan import PARSE
-from doc2x_sdk.ledger.archive import Archive
 from doc2x_sdk.ledger.parts import Damaged, Part
 from doc2x_sdk.ledger.rows import ParseKey
 from doc2x_sdk.models import Bundle, ExportOptions, ParseStatus
 from doc2x_sdk.service.readers import check_uid, pages_of, zip_of
+
+if TYPE_CHECKING:
+    from doc2x_sdk.ledger.archive import Archive
 
 __all__ = ["Kept", "KeptNatives", "Native", "Taken", "exports_of", "without_permissions"]
 
@@ -45,8 +47,7 @@ PERMISSION = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Taken:
+class Taken(NamedTuple):
     """What came from the archive: the parse, and a copy of each native format that was asked for."""
 
     status: ParseStatus

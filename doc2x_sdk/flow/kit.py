@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from doc2x_sdk.clock import Clock
 from doc2x_sdk.config import Settings
@@ -20,11 +21,13 @@ from doc2x_sdk.flow.source import Source
 from doc2x_sdk.flow.staging import SharedStaging, sweep
 from doc2x_sdk.flow.wait import FAST, poll_floor
 from doc2x_sdk.formats.registry import Formats
-from doc2x_sdk.ledger.archive import Archive
 from doc2x_sdk.ledger.ledger import Ledger
 from doc2x_sdk.ledger.rows import ParseKey
 from doc2x_sdk.models import ParseOptions
 from doc2x_sdk.service.contract import Service
+
+if TYPE_CHECKING:
+    from doc2x_sdk.ledger.archive import Archive
 
 __all__ = ["Kit", "Stopped"]
 
@@ -37,7 +40,7 @@ class Stopped(Exception):
     """The work was asked to stop; what was paid is in the ledger and goes on with the same command."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Kit:
     """What every document of one client shares.
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from doc2x_sdk.flow.filenames import result_name
 from doc2x_sdk.flow.kit import Kit
 from doc2x_sdk.flow.publish import Publisher
@@ -33,5 +31,5 @@ def settled(wish: Wish, source: Source, kit: Kit) -> Wish:
     """Return the wish; with a marked name where an earlier run gave the plain one to another input."""
     owners, here = owners_of(wish.name, source, wish, kit), where_of(source)
     if any(owner != here and sha256 != source.sha256 for owner, sha256 in owners):
-        return replace(wish, name=marked(wish.name, source))
+        return wish._replace(name=marked(wish.name, source))
     return wish

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from doc2x_sdk.errors import OutputError
 from doc2x_sdk.flow.disk import writing
@@ -54,8 +55,7 @@ def place_of(out: Path | None) -> Path:
     return Path(tempfile.gettempdir()) if out is None else out
 
 
-@dataclass(frozen=True, slots=True)
-class Folder:
+class Folder(NamedTuple):
     """A document's folder, and its handle where the system has such."""
 
     path: Path
@@ -80,7 +80,7 @@ class Folder:
         remove(self.path, self.held)
 
 
-@dataclass
+@dataclass(slots=True, eq=False)
 class Shared:
     """A staging folder that documents have theirs in; `leave` removes it."""
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from doc2x_sdk.formats.registry import Plan
 from doc2x_sdk.models import ExportOptions, ParseOptions
@@ -11,8 +11,7 @@ from doc2x_sdk.models import ExportOptions, ParseOptions
 __all__ = ["Wish"]
 
 
-@dataclass(frozen=True, slots=True)
-class Wish:
+class Wish(NamedTuple):
     """What is to become of a document.
 
     Attributes:
@@ -28,8 +27,8 @@ class Wish:
     """
 
     plan: Plan
-    parse: ParseOptions = field(default_factory=ParseOptions)
-    export: ExportOptions = field(default_factory=ExportOptions)
+    parse: ParseOptions = ParseOptions()
+    export: ExportOptions = ExportOptions()
     out: Path | None = None
     name: str = "{stem}"
     overwrite: bool = False

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from doc2x_sdk.errors import ConfigError
 from doc2x_sdk.formats.options import GUIDE, check_declared
@@ -17,8 +17,7 @@ NAME = re.compile(r"[a-z0-9][a-z0-9_+-]{0,39}")
 SUFFIX = re.compile(r"(\.[A-Za-z0-9_+-]{1,40}){1,3}")
 
 
-@dataclass(frozen=True, slots=True)
-class Offer:
+class Offer(NamedTuple):
     """One derived format and who offers it.
 
     Attributes:
@@ -29,16 +28,16 @@ class Offer:
         entry: the entry point it came by, "module:object"; empty for what is built in or registered by a program.
     """
 
-    exporter: Exporter = field(repr=False)
+    exporter: Exporter
     name: str
     needs: str
     suffix: str
-    options: tuple[Option, ...] = field(default=(), repr=False)
-    help: str = field(default="", repr=False)
-    linked_images: str = field(default="", repr=False)
+    options: tuple[Option, ...] = ()
+    help: str = ""
+    linked_images: str = ""
     package: str = ""
     version: str = ""
-    entry: str = field(default="", repr=False)
+    entry: str = ""
 
 
 def checked_offer(exporter: Exporter, *, package: str, version: str = "", entry: str = "") -> Offer:

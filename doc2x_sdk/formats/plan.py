@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from doc2x_sdk.formats.offers import Offer
@@ -15,8 +15,7 @@ PARSE = "parse"
 NATIVE_SUFFIX: Mapping[str, str] = {"md": ".md", "md_dollar": ".md", "tex": ".tex", "docx": ".docx"}
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(NamedTuple):
     """What is wanted and what that takes.
 
     Attributes:
@@ -29,7 +28,7 @@ class Plan:
     wanted: tuple[str, ...]
     natives: tuple[str, ...]
     offers: tuple[Offer, ...]
-    options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, repr=False)
+    options: Mapping[str, Mapping[str, Any]] = MappingProxyType({})
 
     def suffix_of(self, name: str) -> str:
         """Return a wanted format's extension.

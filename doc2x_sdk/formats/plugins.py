@@ -6,15 +6,13 @@ not imported. A plugin that can't be used is a row with its reason, and the othe
 
 from __future__ import annotations
 
-import difflib
 import inspect
 import logging
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass, replace
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import pluggy
 
@@ -34,8 +32,7 @@ PREFIX = "doc2x_"
 HOOKS = tuple(name for name in vars(hookspecs) if name.startswith(PREFIX))
 
 
-@dataclass(frozen=True, slots=True)
-class PluginRow:
+class PluginRow(NamedTuple):
     """One plugin.
 
     Attributes:
@@ -64,7 +61,8 @@ class PluginRow:
 
     def as_json(self) -> dict[str, Any]:
         """Return the row as plain values."""
-        return asdict(self)
+        row: dict[str, Any] = self._asdict()
+        return row
 
 
 class Refused(Exception):
@@ -113,7 +111,7 @@ class Plugins:
         key = f"{package}:{entry.name}"
         row = PluginRow(package, version, entry.name, entry=entry.value)
         if blocked:
-            self._rows[key] = replace(row, state="blocked", reason=f"{VARIABLE} leaves it out")
+            self._rows[key] = row._replace(state="blocked", reason=f"{VARIABLE} leaves it out")
             return
         try:
             plugin = call_plugin(entry.load)
@@ -125,7 +123,7 @@ class Plugins:
         self._check_in(key, row, plugin)
 
     def _check_in(self, key: str, row: PluginRow, plugin: object) -> None:
-        self._rows[key] = replace(row, hooks=self._hooks_of(plugin))
+        self._rows[key] = row._replace(hooks=self._hooks_of(plugin))
         try:
             check_hooks(self.manager, plugin, self._rows[key].hooks)
         except Refused as error:
@@ -138,7 +136,7 @@ class Plugins:
         """Take a plugin out of use, with a reason."""
         row = self._rows[key]
         log.warning("the plugin %s %s is not used: %s", row.package, row.version, reason)
-        self._rows[key] = replace(row, state="broken", reason=reason, formats=())
+        self._rows[key] = row._replace(state="broken", reason=reason, formats=())
         if self.manager.has_plugin(key):
             self.manager.unregister(name=key)
 
@@ -146,7 +144,7 @@ class Plugins:
         """Write down what a plugin offers, or what is the matter with an offer of it."""
         row = self._rows[key]
         known = "; ".join(dict.fromkeys(part for part in (row.reason, reason) if part))
-        self._rows[key] = replace(row, formats=row.formats if formats is None else formats, reason=known)
+        self._rows[key] = row._replace(formats=row.formats if formats is None else formats, reason=known)
 
     @property
     def rows(self) -> tuple[PluginRow, ...]:
@@ -229,6 +227,8 @@ def check_hooks(manager: pluggy.PluginManager, plugin: object, hooks: tuple[str,
         caller: pluggy.HookCaller = getattr(manager.hook, name)
         own = next(each for each in caller.get_hookimpls() if each.plugin is plugin)
         if not caller.has_spec() and not own.optionalhook:
+            import difflib  # noqa: PLC0415 - only for a mistake
+
             close = difflib.get_close_matches(name, HOOKS, 1)
             hint = f"; {close[0]} is meant?" if close else ""
             raise Refused(f"there is no hook {name} (there are {known}){hint}")

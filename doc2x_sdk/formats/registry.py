@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
@@ -179,6 +178,8 @@ class Formats:
         return {name: typed_options(name, options, given.get(name, {})) for name, options in declared.items()}
 
     def _advice(self, name: str) -> str:
+        import difflib  # noqa: PLC0415 - only for a mistake
+
         package = package_for(name)
         row = next((row for row in self.plugins.rows if row.package == package and row.state != "loaded"), None)
         plain = name.lower()

@@ -19,8 +19,8 @@ import stat
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from doc2x_sdk.clock import Clock
 from doc2x_sdk.errors import LedgerError
@@ -37,8 +37,7 @@ ASIDE, GONE = ".new-", ".gone-"
 LARGER = "Raise archive_size to keep it."
 
 
-@dataclass(frozen=True, slots=True)
-class Pruned:
+class Pruned(NamedTuple):
     """What a prune did: entries removed and the bytes of their files, entries left and theirs."""
 
     removed: int = 0

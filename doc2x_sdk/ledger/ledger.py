@@ -6,7 +6,6 @@ import logging
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from pathlib import Path
 
 from doc2x_sdk.clock import Clock
@@ -154,7 +153,7 @@ class Ledger:
                 "UPDATE parse SET owner = ?, source = ?, waits_at = NULL WHERE id = ?",
                 (self._owner.token, source, row.id),
             )
-            return replace(row, owner=self._owner.token, source=source)
+            return row._replace(owner=self._owner.token, source=source)
 
         return take
 

@@ -6,9 +6,8 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 __all__ = ["HEAD_BYTES", "Damaged", "Part", "open_part", "write_part"]
 
@@ -22,21 +21,20 @@ class Damaged(Exception):
     """A part of the archive is not what was written."""
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(NamedTuple):
     """An open part: the uid that it was fetched under, and its bytes."""
 
     uid: str
-    _head: dict[str, Any]
-    _file: IO[bytes]
+    head: dict[str, Any]
+    file: IO[bytes]
 
     def blocks(self) -> Iterator[bytes]:
         """Yield the bytes; raises `Damaged`, at their end, when they are not those that were put."""
-        digest = hashlib.sha256(line_of(self._head | {"sha256": NO_DIGEST}))
-        while block := read(self._file, BLOCK):
+        digest = hashlib.sha256(line_of(self.head | {"sha256": NO_DIGEST}))
+        while block := read(self.file, BLOCK):
             digest.update(block)
             yield block
-        if digest.hexdigest() != self._head.get("sha256"):
+        if digest.hexdigest() != self.head.get("sha256"):
             raise Damaged("its bytes are not those that were written")
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from doc2x_sdk.errors import Doc2XError
@@ -32,7 +31,7 @@ class Receipt:
         values = dict(assignments)
         if "history" in values:
             values["history"] = tuple(json.loads(str(values["history"])))
-        self.row = replace(self.row, **values)  # type: ignore[arg-type] # the columns are the fields
+        self.row = self.row._replace(**values)  # type: ignore[arg-type] # the columns are the fields
 
     def _history(self, uid: str | None) -> str:
         """Return the history once the row has this uid."""
@@ -47,7 +46,7 @@ class Receipt:
         """Take a slot and move to `reserving`, on the disk; `check` is called during the wait, and may raise."""
         self.probes = self._ledger.wait_for_slot(self.row, check)
         self._admitted = True
-        self.row = replace(self.row, state="reserving", attempts=self.row.attempts + 1, working=False)
+        self.row = self.row._replace(state="reserving", attempts=self.row.attempts + 1, working=False)
 
     def uploading(self, uid: str) -> None:
         """Note the uid, on the disk before its bytes are sent."""

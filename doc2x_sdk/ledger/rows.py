@@ -6,9 +6,8 @@ import json
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, NamedTuple, TextIO
 
 from doc2x_sdk.errors import LedgerError
 from doc2x_sdk.ledger.files import open_reader
@@ -31,8 +30,7 @@ RESULT_SECONDS = 24 * 3600.0
 """How long the service keeps a result (Doc2X API v2, codes)."""
 
 
-@dataclass(frozen=True, slots=True)
-class ParseKey:
+class ParseKey(NamedTuple):
     """The identity of a paid parse: account, sha256 of the bytes, and the parse options as canonical JSON."""
 
     account: str
@@ -40,8 +38,7 @@ class ParseKey:
     options: str
 
 
-@dataclass(frozen=True, slots=True)
-class ResultRow:
+class ResultRow(NamedTuple):
     """One format of one parse and where it goes. States: wanted, exporting, publishing, done, failed.
 
     `options` are those of the export and, below `exporter`, of the format's own exporter, as canonical JSON. `source`
@@ -57,8 +54,7 @@ class ResultRow:
     reason: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class TargetRow:
+class TargetRow(NamedTuple):
     """Whose a published file is: the row of the result, and the source that it was made of."""
 
     id: int
@@ -68,8 +64,7 @@ class TargetRow:
     source_sha256: str
 
 
-@dataclass(frozen=True, slots=True)
-class ParseRow:
+class ParseRow(NamedTuple):
     """One parse. States: planned, reserving, uploading, submitted, parsed, failed, unknown.
 
     `id` grows in the order of the first sight. `uid_at` is when the uid was given, in seconds since 1970. `history`
@@ -97,7 +92,7 @@ class ParseRow:
     waits_at: float | None
     created_at: float
     changed_at: float
-    results: tuple[ResultRow, ...] = field(default=())
+    results: tuple[ResultRow, ...] = ()
 
     def expires_at(self) -> float | None:
         """Return when the service forgets the result, in seconds since 1970; None without a uid."""
@@ -105,7 +100,9 @@ class ParseRow:
 
     def as_dict(self) -> dict[str, Any]:
         """Return the row for JSON."""
-        return asdict(self) | {"expires_at": self.expires_at()}
+        results = [result._asdict() for result in self.results]
+        row: dict[str, Any] = self._asdict()
+        return row | {"results": results, "expires_at": self.expires_at()}
 
 
 def parse_row(row: sqlite3.Row, results: tuple[ResultRow, ...] = ()) -> ParseRow:

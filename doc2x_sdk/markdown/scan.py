@@ -131,7 +131,7 @@ def block_parser() -> MarkdownIt:
 
 
 def formula_block(state: StateBlock, first: int, last: int, silent: bool) -> bool:
-    """Take a formula that stands alone over several lines, whatever its lines look like, and those that follow on its last line."""
+    """Take a formula that stands alone over several lines, whatever these look like, and what follows on its last."""
     end = start = state.bMarks[first] + state.tShift[first]
     line = first
     while line + 1 < last and not state.isEmpty(line + 1) and state.sCount[line + 1] >= state.blkIndent:

@@ -72,7 +72,7 @@ CODES: Mapping[str, tuple[type[Doc2XError], str, str]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Answer:
     """A whole answer: status, headers, and a body already held to its size limit."""
 

@@ -9,7 +9,6 @@ from doc2x_sdk.config import Configuration, Generation, no_key
 from doc2x_sdk.errors import ConfigError
 from doc2x_sdk.service.contract import Service
 from doc2x_sdk.service.transport import Transport
-from doc2x_sdk.service.v1 import ServiceV1
 from doc2x_sdk.service.v2 import ServiceV2
 
 __all__ = ["open_service"]
@@ -26,6 +25,8 @@ def open_service(
         raise no_key()
     settings = loaded.settings
     if api == "v1":
+        from doc2x_sdk.service.v1 import ServiceV1  # noqa: PLC0415 - few still speak it
+
         transport = Transport(settings.v1_base_url, settings, loaded.key, clock=clock, environ=environ)
         return ServiceV1(transport, loaded.key)
     if api == "v2":

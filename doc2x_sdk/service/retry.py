@@ -75,7 +75,7 @@ class RetryBudget:
             self._tokens = min(self.CAPACITY, self._tokens + 1)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Call:
     """One request with its attempts.
 

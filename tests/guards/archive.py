@@ -15,7 +15,7 @@ GUARDS = [
         "KEPT",
         FILES + "test_whatever_is_changed_or_cut_never_comes_back_as_something_else",
         PARTS,
-        '        if digest.hexdigest() != self._head.get("sha256"):',
+        '        if digest.hexdigest() != self.head.get("sha256"):',
         "        if False:",
     ),
     Guard(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import itertools
 import sys
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -258,7 +257,7 @@ def prune(*, days: int | None, max_size: str | None, everything: bool, ledger: s
         archive = Archive(archive_of(path), days=days or settings.archive_days, size=settings.archive_size)
         pruned = archive.prune(size=size, everything=everything)
     if as_json:
-        tables.print_json({"receipts": gone, "archive": asdict(pruned)})
+        tables.print_json({"receipts": gone, "archive": pruned._asdict()})
         return
     terminal.say(f"{gone} receipts were forgotten.")
     if has_archive:
