@@ -44,7 +44,7 @@ def pay_once(
     while True:
         kit.check_begin()
         receipt.paying()
-        with SourceBody(source, on_sent) as body:
+        with SourceBody(source, on_sent, clock=kit.clock) as body:
             try:
                 answer = asking.ask(lambda body=body: send(body))  # type: ignore[misc]
             except Doc2XError as error:

@@ -28,6 +28,10 @@ __all__ = ["SourceBody", "is_stored", "upload"]
 log = logging.getLogger("doc2x_sdk")
 
 NEW_LINKS = 2  # how often a link that the storage host refuses is replaced by a new one
+BLOCK_LEAST = 64 * 1024  # bytes read and sent at a time, of a body that has just begun or moves slowly,
+BLOCK_MOST = 768 * 1024  # and of one that moves fast: two of them are in memory at a time
+BLOCK_FAST = 0.1  # seconds below which the next block is twice as large;
+BLOCK_SLOW = 1.0  # above which it is half as large: a stop is looked at between two blocks, and each has its patience
 STORED_WITHIN = 10.0  # seconds in which a stored object shows up in the status
 
 
@@ -38,9 +42,13 @@ class SourceBody:
     handed out, which costs as much again as the check did. A context manager.
     """
 
-    def __init__(self, source: Source, on_progress: Callable[[int], None] | None = None) -> None:
+    def __init__(
+        self, source: Source, on_progress: Callable[[int], None] | None = None, *, clock: Clock | None = None
+    ) -> None:
         self._source = source
         self._on_progress = on_progress
+        self._now = (clock or Clock()).monotonic
+        self._block, self._given = BLOCK_LEAST, self._now()
         self._file = source.open()
         self._digest = self._new_digest()
         self._position = 0
@@ -63,10 +71,11 @@ class SourceBody:
     def read(self, size: int = -1, /) -> bytes:
         """Return the next block; raises `InputChanged` where the file ends too early, `FileError` if it can't be read.
 
-        An `OSError` must not leave here: it would be taken for the connection's.
+        It has at most `size` bytes, and fewer where those before it went slowly; with -1 it is all that is left. An
+        `OSError` must not leave here: it would be taken for the connection's.
         """
         left = self._source.size - self._position
-        wanted = left if size < 0 else min(size, left)
+        wanted = left if size < 0 else min(size, left, self._next_block())
         try:
             block = self._file.read(wanted)
         except OSError as error:
@@ -79,13 +88,24 @@ class SourceBody:
             self._digest.update(block)
         if self._on_progress is not None and block:
             self._on_progress(self._position)
+        self._given = self._now()
         return block
+
+    def _next_block(self) -> int:
+        """Return the size of the next block, by how long the one before it took."""
+        took = self._now() - self._given
+        if took < BLOCK_FAST:
+            self._block = min(BLOCK_MOST, 2 * self._block)
+        elif took > BLOCK_SLOW:
+            self._block = max(BLOCK_LEAST, self._block // 2)
+        return self._block
 
     def seek(self, position: int, /) -> int:
         """Go back to the start, which is all that a resend needs."""
         if position != 0:
             raise io.UnsupportedOperation("a body is read again from its start only")
         self._position = self._file.seek(0)
+        self._block, self._given = BLOCK_LEAST, self._now()
         self._digest = self._new_digest()
         return 0
 
@@ -139,7 +159,7 @@ def upload(
         if on_uid is not None:
             on_uid(slot.uid)
         try:
-            with SourceBody(source, on_progress) as body:
+            with SourceBody(source, on_progress, clock=clock) as body:
                 send(service, slot, body, settings=settings, clock=clock, silence=silence, on_working=on_working)
         except Doc2XError as error:
             refused = error.status == 403 and not isinstance(error, AuthError)  # the store, not the API

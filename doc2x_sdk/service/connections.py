@@ -32,7 +32,7 @@ __all__ = [
     "CallAdapter",
 ]
 
-UPLOAD_BLOCK = 256 * 1024  # bytes of a body read and written at a time
+UPLOAD_BLOCK = 1024 * 1024  # bytes of a body read and written at a time, at most: a source gives fewer
 ORIGINS = 8  # whose connections are kept: the API's, or those of storage hosts
 
 

@@ -1,5 +1,6 @@
 """Rules that hold for every input, tried on inputs that nobody thought of."""
 
+import hashlib
 import itertools
 import random
 import tempfile
@@ -18,7 +19,9 @@ from doc2x_sdk.flow.links import rewrite
 from doc2x_sdk.flow.pace import GrowingPace, ParsePace
 from doc2x_sdk.flow.source import Source, open_source
 from doc2x_sdk.flow.unpack import check_archive, read_small, unpack
+from doc2x_sdk.flow.upload import BLOCK_MOST, SourceBody
 from doc2x_sdk.markdown import to_dollars
+from doc2x_sdk.service.connections import UPLOAD_BLOCK
 from tests.flow.folders import tree
 from tests.flow.hostile import Member, pack
 from tests.support.clocks import StillClock
@@ -199,6 +202,34 @@ def test_rewriting_touches_the_links_that_it_knows_and_no_others(
         assert done.count(path) == text.count(path)
     for path in known & {"images/0_1.jpg", "images/x/y.jpg"}:
         assert f"]({path})" not in done
+
+
+# uploads
+
+LARGE = make_pdf(size=5 * 1024 * 1024)
+
+
+@QUICK
+@given(st.lists(st.floats(1e3, 1e9), min_size=1, max_size=6), st.integers(0, 200))
+def test_a_body_is_sent_whole_in_blocks_that_never_take_long(speeds: list[float], again: int) -> None:
+    clock = StillClock()
+    speed = itertools.cycle(speeds)  # bytes a second, which changes after each block
+    steady = len(speeds) == 1
+    with open_source(LARGE, Settings()) as source, SourceBody(source, clock=clock.clock) as body:
+        for _ in range(again):
+            clock.advance(len(body.read(UPLOAD_BLOCK)) / next(speed))
+        body.seek(0)
+        sent, longest = hashlib.sha256(), 0
+        while block := body.read(UPLOAD_BLOCK):
+            sent.update(block)
+            longest = max(longest, len(block))
+            clock.advance(len(block) / next(speed))
+        assert sent.hexdigest() == source.sha256
+        assert body.read(UPLOAD_BLOCK) == b""
+    assert longest <= BLOCK_MOST
+    if steady:  # as large as the line allows, and no larger
+        assert longest <= max(2 * 64 * 1024, 0.2 * speeds[0])
+        assert longest == BLOCK_MOST or speeds[0] < 12e6
 
 
 # pace

@@ -55,6 +55,20 @@ UPLOADS = [
         "self._position = 0",
     ),
     Guard(
+        "UP-02",
+        "flow/test_properties.py::test_a_body_is_sent_whole_in_blocks_that_never_take_long",
+        "flow/upload.py",
+        "        if took < BLOCK_FAST:\n",
+        "        if True:\n",
+    ),
+    Guard(
+        "UP-02",
+        "flow/test_properties.py::test_a_body_is_sent_whole_in_blocks_that_never_take_long",
+        "flow/upload.py",
+        "            self._block = min(BLOCK_MOST, 2 * self._block)\n",
+        "            pass\n",
+    ),
+    Guard(
         "UP-03",
         UPLOAD + "test_what_can_be_read_only_once_is_sent_twice_in_full",
         "flow/upload.py",
