@@ -16,7 +16,7 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from doc2x_sdk.batch.done import Done, is_to_fetch, is_unsent
+from doc2x_sdk.batch.done import Done, because, is_to_fetch, is_unsent, unexpected
 from doc2x_sdk.batch.feed import Checked, Feed
 from doc2x_sdk.batch.names import Names
 from doc2x_sdk.batch.outage import Outage, Visit
@@ -33,7 +33,7 @@ from doc2x_sdk.errors import (
     QuotaExceeded,
     RateLimit,
 )
-from doc2x_sdk.flow.callbacks import CallbackRaised, call_back
+from doc2x_sdk.flow.callbacks import call_back
 from doc2x_sdk.flow.kit import Kit, Stopped
 from doc2x_sdk.flow.pipeline import convert_source
 from doc2x_sdk.flow.silence import Silence
@@ -138,10 +138,7 @@ class Batch:
 
     def _not_sent(self, name: str) -> Done:
         """Describe an input that a stop kept from being begun; the error's cause is what stopped the batch."""
-        reason = self.reason or Doc2XError("The batch was stopped", advice="")
-        error = type(reason)(f"Not sent: {reason.message}", advice=reason.advice, code=reason.code, source=name)
-        error.__cause__ = self.reason
-        return Done(name, error=error, sent=False)
+        return Done(name, error=because(self.reason, "Not sent", name), sent=False)
 
     def _sleep(self, seconds: float) -> None:
         """Sleep; a document at work then waits while the service gives no answer."""
@@ -221,7 +218,7 @@ class Batch:
             except Stopped:
                 if self.stop.is_set():
                     raise
-                return self._not_sent(name)
+                return self._failed(checked, because(self.reason, "Not all of it was sent", name), stopped=True)
             except (NetworkError, RateLimit) as error:
                 if not self._may_try_again(error, visit, give_up):
                     return self._failed(checked, error)
@@ -236,13 +233,13 @@ class Batch:
                 self._outage.over()
                 return Done(name, document=document)
 
-    def _failed(self, checked: Checked, error: Doc2XError) -> Done:
-        """Describe a document that failed; one that an outage kept from being sent was not begun."""
+    def _failed(self, checked: Checked, error: Doc2XError, *, stopped: bool = False) -> Done:
+        """Describe a document that failed; one that a stop, or an outage, kept wholly from being sent was not begun."""
         kit, source, wish = self._kit, checked.source, checked.wish
         sent_as = kit.goes_as(source, wish.plan.natives)
         key = kit.key_of(source.sha256, wish.parse, sent_as=sent_as)
-        is_over = self._outage.reason is not None and isinstance(error, NetworkError)
-        if is_over and is_unsent(kit.ledger, key):
+        stopped = stopped or (self._outage.reason is not None and isinstance(error, NetworkError))
+        if stopped and is_unsent(kit.ledger, key):
             return self._not_sent(source.name)
         return Done(source.name, error=error, to_fetch=is_to_fetch(error, kit.ledger, key))
 
@@ -284,9 +281,3 @@ class Batch:
         if not isinstance(reason, BudgetExceeded):  # whoever has his pages of the budget may spend them
             self._hold.set()
         self._feed.wake()
-
-
-def unexpected(error: Exception, name: str) -> Doc2XError:
-    """Turn what should not have happened, or what a callback raised, into an error of one document."""
-    error = error.error if isinstance(error, CallbackRaised) else error
-    return Doc2XError(f"It failed on this machine: {type(error).__name__}: {error}", source=name)

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from doc2x_sdk.errors import ArchiveError, Doc2XError, ExporterError, FileError, LedgerError, TaskFailed
+from doc2x_sdk.flow.callbacks import CallbackRaised
 from doc2x_sdk.ledger.ledger import Ledger
 from doc2x_sdk.ledger.rows import LOCAL, ParseKey
 from doc2x_sdk.models import Document
 
-__all__ = ["Done", "is_to_fetch", "is_unsent"]
+__all__ = ["Done", "because", "is_to_fetch", "is_unsent", "unexpected"]
 
 OF_THE_DOCUMENT = (TaskFailed, ArchiveError, ExporterError, FileError)  # the same command meets them again
 PAID = {"submitted", "parsed"}
@@ -26,8 +27,8 @@ class Done:
         source: the path as it was given, in printable characters.
         document: the result; None with an error.
         error: why there is none; None without an error.
-        sent: False when the batch had stopped, or an outage ended it, before this input was sent: nothing was paid for
-            it, and the error's `__cause__` is what stopped the batch.
+        sent: False when the batch had stopped, or an outage ended it, before any of this input was sent: nothing was
+            paid for it, and the error's `__cause__` is what stopped the batch.
         to_fetch: True with an error after which the parse is paid and at the service, and only results are lacking:
             another run goes on with it and pays nothing. False also where that is not certain.
     """
@@ -68,3 +69,17 @@ def states_of(ledger: Ledger | None, key: ParseKey) -> set[str]:
         with suppress(LedgerError):
             return ledger.states(key)
     return {"unknown"}
+
+
+def because(reason: Doc2XError | None, what: str, name: str) -> Doc2XError:
+    """Return the error of a document that what stopped the batch kept from something; that is its cause."""
+    found = reason or Doc2XError("The batch was stopped", advice="")
+    error = type(found)(f"{what}: {found.message}", advice=found.advice, code=found.code, source=name)
+    error.__cause__ = reason
+    return error
+
+
+def unexpected(error: Exception, name: str) -> Doc2XError:
+    """Turn what should not have happened, or what a callback raised, into an error of one document."""
+    error = error.error if isinstance(error, CallbackRaised) else error
+    return Doc2XError(f"It failed on this machine: {type(error).__name__}: {error}", source=name)

@@ -24,6 +24,7 @@ from doc2x_sdk.errors import (
 )
 from doc2x_sdk.flow import publish
 from doc2x_sdk.flow.silence import Silence
+from doc2x_sdk.models import Progress
 from tests.batch.conftest import Papers
 from tests.support.clocks import SkippingClock, StillClock
 from tests.support.receipts import no_room
@@ -494,6 +495,54 @@ def test_a_book_of_which_an_outage_left_parts_unpaid_was_begun(papers: Papers, o
         assert isinstance(done.error, NetworkError)
         assert (done.sent, done.to_fetch) == (True, False)
         assert sorted(row.state for row in client.jobs()) == ["parsed", "planned", "planned"]
+
+
+@pytest.mark.faults("TR-17", "AP-04")
+@pytest.mark.parametrize(
+    ("refusal", "kind"),
+    [(close(), NetworkError), (failed("parse_quota_limit"), QuotaExceeded)],
+    ids=["outage", "no pages left"],
+)
+def test_a_book_that_another_documents_error_stopped_between_two_parts_was_begun(
+    refusal: Step, kind: type[Doc2XError], papers: Papers, out: Path
+) -> None:
+    """The first part is at the service, and the answer about it comes when the batch has ended."""
+    book_is_there, ended = threading.Event(), threading.Event()
+
+    def note(progress: Progress) -> None:
+        if "/book/" in progress.source and progress.stage == "parse":
+            service.always("preupload", refusal)
+            book_is_there.set()
+        elif "/book/" not in progress.source and progress.stage == "check":
+            assert book_is_there.wait(30.0)
+
+    def answer_late(conversation: Conversation, request: Request) -> None:
+        assert ended.wait(30.0)
+        success = {"status": "success", "progress": 100, "result": service.result()}
+        reply(json=envelope(success)).action(conversation, request)
+
+    with (
+        ScriptedService(pages=2) as service,
+        service.client(StillClock(), max_file_pages=2, outage=300.0, read_timeout=30.0) as client,
+    ):
+        service.on("status", Step(answer_late))
+        paths = [*papers(1, pages=6, folder="book"), *papers(2, pages=2)]
+        with client.convert_many(paths, to="md", out=out, jobs=2, on_progress=note) as run:
+            first = next(run)
+            ended.set()
+            fates = {each.source: each for each in (first, *run)}
+        book, *others = (fates[str(path)] for path in paths)
+        assert service.paid == 1
+        assert (book.sent, book.to_fetch) == (True, False)
+        assert isinstance(book.error, kind)
+        assert book.error.__cause__ is run.reason
+        told(book.error, "Not all of it was sent", (run.reason or book.error).message)
+        assert not any(each.to_fetch for each in others)
+        assert others[-1].sent is False
+        assert sorted(row.state for row in client.jobs() if "/book/" in row.source) == ["parsed", "planned", "planned"]
+        service.always("preupload", None)
+        assert not any(each.error for each in client.convert_many(paths, to="md", out=out))
+    assert service.paid == 5
 
 
 @pytest.mark.faults("TR-17")
