@@ -159,7 +159,7 @@ class Batch:
     def _progress(self, progress: Progress) -> None:
         """Pass a step on; one of the parse comes with an answer of the service."""
         if progress.stage == "parse":
-            self._outage.over()
+            self._outage.over(getattr(self._local, "visit", None))
         if self._on_progress is not None:
             call_back(self._on_progress, progress)
 

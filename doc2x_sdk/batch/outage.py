@@ -2,7 +2,8 @@
 
 A pause is as long as what is waited for has lasted by then, from 1 s to a minute. It counts from the outage's begin
 between two tries in line, and from the first of a document's own failures in a row between two of its own: where others
-are answered each outage is over at once, though a document's storage, or its own question, stays out of reach.
+are answered each outage is over at once, though a document's storage, or its own question, stays out of reach. What a
+try asks before it hears of its parse, such as whether an upload arrived whose answer was lost, is asked no more often.
 """
 
 from __future__ import annotations
@@ -26,11 +27,15 @@ IN_A_ROW = 180.0  # seconds, and the patience, between two failures of a documen
 
 @dataclass(eq=False, slots=True)
 class Visit:
-    """A document at work. Its failures in a row began at `since`; after the last it waits until `due` (monotonic)."""
+    """A document at work. Its failures in a row began at `since`; after the last it waits until `due` (monotonic).
+
+    `pause` is the least between two questions until the service tells of its parse: then nothing is out of reach there.
+    """
 
     since: float = float("inf")
     failed_at: float = float("-inf")
     due: float = float("-inf")
+    pause: float = 0.0
 
 
 class Outage:
@@ -92,6 +97,7 @@ class Outage:
         """Sleep between two questions; in an outage it goes to the end of the line."""
         with self._changed:
             self._step_back(one)
+            seconds = seconds if self._given_up else max(seconds, one.pause)
         self._clock.sleep(seconds)
         self.enter(one)
 
@@ -104,7 +110,8 @@ class Outage:
             now = self._clock.monotonic()
             if now - one.failed_at > self._in_a_row:
                 one.since = now
-            one.failed_at, one.due = now, now + pause_after(now - one.since) * self._clock.uniform(0.5, 1.0)
+            one.failed_at, one.pause = now, pause_after(now - one.since)
+            one.due = now + one.pause * self._clock.uniform(0.5, 1.0)
             self._silence.failed(error, self._clock, asked=now if self._since is None else self._since)
             if self._since is None:
                 self._since = self._silence.since or now
@@ -126,9 +133,11 @@ class Outage:
         reason.__cause__ = last
         return reason
 
-    def over(self) -> None:
-        """Note that the service answered: all go on."""
+    def over(self, one: Visit | None = None) -> None:
+        """Note that the service answered, about the parse of `one` document where it is given: all go on."""
         with self._changed:
+            if one is not None:
+                one.pause = 0.0
             self._silence.answered(self._clock)
             self._since = None
             self._line.clear()

@@ -636,6 +636,51 @@ def test_what_stays_out_of_reach_while_the_service_answers_ends_its_document_alo
 
 
 @pytest.mark.faults("TR-17")
+def test_whether_a_lost_upload_arrived_is_asked_ever_more_seldom_until_one_does(
+    service: ScriptedService, papers: Papers, out: Path
+) -> None:
+    """Storage takes each upload whole and does not answer; the service answers each time that it has no file."""
+    clock = StillClock()
+    asked: list[int] = []
+    arrived: list[float] = []
+
+    def heal(_: float) -> None:
+        if clock.monotonic() - 1000.0 > 600.0 and not asked:
+            asked.append(service.count("status"))
+            service.always("put", Over(Step(arrive)))
+
+    def arrive(conversation: Conversation, request: Request) -> None:
+        arrived.append(clock.monotonic())
+        reply(200).action(conversation, request)
+
+    clock.on_sleep = heal
+    service.always("put", close())
+    with service.client(clock, outage=3600.0) as client:
+        (done,) = client.convert_many(papers(1), to="md", out=out)
+    assert done.error is None
+    assert service.paid == 1
+    assert 20 < asked[0] < 80  # 183 where each try asks as often as the first
+    assert clock.monotonic() - arrived[0] < 10.0  # its parse is looked at as any other's
+
+
+@pytest.mark.faults("TR-17")
+def test_a_document_whose_uploads_are_lost_does_not_slow_the_looks_at_others() -> None:
+    clock, error = StillClock(), NetworkError("The upload: no answer")
+    outage = Outage(clock.clock, 600.0, lambda: None, Silence(600.0), patience=0.0)
+    with outage.visit() as lost, outage.visit() as other:
+        for _ in range(6):
+            assert outage.silent(lost, error)
+            outage.enter(lost)
+        outage.over(other)
+        clock.sleeps.clear()
+        outage.sleep(other, 0.5)
+        outage.sleep(lost, 0.5)
+        outage.over(lost)
+        outage.sleep(lost, 0.5)
+    assert clock.sleeps == [0.5, 16.0, 0.5]
+
+
+@pytest.mark.faults("TR-17")
 def test_a_question_that_stays_without_an_answer_while_others_are_answered_ends_its_document_alone(
     service: ScriptedService, papers: Papers, out: Path
 ) -> None:
