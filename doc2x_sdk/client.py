@@ -93,15 +93,7 @@ class Doc2X(Batches):
         account = LOCAL if self._child is not None else loaded.settings.account or loaded.key.fingerprint()
         self._ledger_fault: LedgerError | None = None
         self._runs = WeakSet()
-        self._kit = Kit(
-            service,
-            loaded.settings,
-            clock,
-            formats,
-            ExportSlots(),
-            self._open_ledger(clock),
-            account,
-        )
+        self._kit = Kit(service, loaded.settings, clock, formats, ExportSlots(), self._open_ledger(clock), account)
         self._kit = replace(self._kit, archive=self._open_archive(clock))
 
     def _open_ledger(self, clock: Clock) -> Ledger | None:

@@ -14,11 +14,10 @@ from doc2x_sdk.flow.callbacks import Reporter, own_errors
 from doc2x_sdk.flow.download import download
 from doc2x_sdk.flow.export import export
 from doc2x_sdk.flow.kit import Kit
-from doc2x_sdk.flow.parse import ask_for
 from doc2x_sdk.flow.parsed import parse_picture, send
 from doc2x_sdk.flow.publish import publish_file
 from doc2x_sdk.flow.source import Input, open_source
-from doc2x_sdk.flow.wait import Ask, wait
+from doc2x_sdk.flow.wait import wait
 from doc2x_sdk.flow.wish import Wish
 from doc2x_sdk.models import (
     NATIVE_FORMATS,
@@ -30,6 +29,7 @@ from doc2x_sdk.models import (
     ProgressCallback,
     Translation,
 )
+from doc2x_sdk.service.contract import Ask, ask_for
 from doc2x_sdk.service.readers import known_uid
 from doc2x_sdk.service.translations import warn_about_translation
 

@@ -25,14 +25,14 @@ from doc2x_sdk.flow.onestep import pay_once
 from doc2x_sdk.flow.receipts import AnyReceipt, check_known
 from doc2x_sdk.flow.source import Source
 from doc2x_sdk.flow.upload import SourceBody, is_stored, upload
-from doc2x_sdk.flow.wait import Ask, wait
+from doc2x_sdk.flow.wait import wait
 from doc2x_sdk.flow.wish import Wish
 from doc2x_sdk.ledger.rows import LOCAL, ParseRow
 from doc2x_sdk.models import ImageResult, ParseOptions, ParseStatus
 from doc2x_sdk.service.answers import NOT_FOUND
-from doc2x_sdk.service.contract import Service
+from doc2x_sdk.service.contract import ask_for
 
-__all__ = ["Parsing", "ask_for"]
+__all__ = ["Parsing"]
 
 log = logging.getLogger("doc2x_sdk")
 
@@ -44,13 +44,6 @@ UNSENT = frozenset({"planned", "reserving"})
 """States in which nothing was sent."""
 HEARD_OF_WITHIN = 3600.0
 """Seconds after which "not found" is no longer taken for "not yet"."""
-
-
-def ask_for(service: Service, *, picture: bool, translated: bool = False) -> Ask:
-    """Return the status call of a kind of document."""
-    if translated:
-        return service.translation_status
-    return service.image_status if picture else service.status
 
 
 class Parsing:

@@ -16,7 +16,6 @@ from doc2x_sdk.flow.kept import KeptNatives
 from doc2x_sdk.flow.kit import Kit
 from doc2x_sdk.flow.loose import Loose
 from doc2x_sdk.flow.naming import settled
-from doc2x_sdk.flow.parse import ask_for
 from doc2x_sdk.flow.parsed import parse
 from doc2x_sdk.flow.parses import Parses, Piece
 from doc2x_sdk.flow.picture import as_pdf
@@ -31,6 +30,7 @@ from doc2x_sdk.formats.offers import Offer
 from doc2x_sdk.formats.plan import PARSE
 from doc2x_sdk.hookspecs import Context
 from doc2x_sdk.models import Bundle, Document, ParseStatus, ProgressCallback, Translation
+from doc2x_sdk.service.contract import ask_for
 
 __all__ = ["convert", "convert_source", "fetch", "translate"]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import Protocol
 
 from doc2x_sdk.clock import Clock, Deadline
 from doc2x_sdk.config import Settings
@@ -14,9 +13,10 @@ from doc2x_sdk.flow.pace import ParsePace, ParseSpeed
 from doc2x_sdk.flow.polling import Forgiving
 from doc2x_sdk.flow.silence import Silence
 from doc2x_sdk.models import ParseStatus
+from doc2x_sdk.service.contract import Ask
 from doc2x_sdk.service.readers import failed_parse
 
-__all__ = ["FAST", "Ask", "poll_floor", "wait"]
+__all__ = ["FAST", "poll_floor", "wait"]
 
 log = logging.getLogger("doc2x_sdk")
 
@@ -25,13 +25,6 @@ FAST = 0.1
 """A floor below this many seconds is that of a service on this machine: all its first looks come early."""
 HERE = 0.1, 0.004
 """Seconds before the first page, and for each, that such a service takes at least: looks there cost next to nothing."""
-
-
-class Ask(Protocol):
-    """A service's status method."""
-
-    def __call__(self, uid: str, *, deadline: Deadline | None = None) -> ParseStatus:
-        """Return one answer about the parse."""
 
 
 def poll_floor(settings: Settings, *, on_loopback: bool) -> float:

@@ -22,9 +22,16 @@ from doc2x_sdk.models import (
 from doc2x_sdk.service.prepared import Body
 from doc2x_sdk.service.transport import Transport
 
-__all__ = ["Exports", "Kind", "Presigned", "Service", "Streams"]
+__all__ = ["Ask", "Exports", "Kind", "Presigned", "Service", "Streams", "ask_for"]
 
 Kind = Literal["pdf", "jpg", "png"]
+
+
+class Ask(Protocol):
+    """A service's status method."""
+
+    def __call__(self, uid: str, *, deadline: Deadline | None = None) -> ParseStatus:
+        """Return one answer about the parse."""
 
 
 class Presigned(Protocol):
@@ -108,3 +115,10 @@ class Service(Exports, Streams, Protocol):
 
     def close(self) -> None:
         """Close all connections."""
+
+
+def ask_for(service: Service, *, picture: bool, translated: bool = False) -> Ask:
+    """Return the status call of a kind of document."""
+    if translated:
+        return service.translation_status
+    return service.image_status if picture else service.status
