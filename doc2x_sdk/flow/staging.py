@@ -69,15 +69,19 @@ class Folder(NamedTuple):
         return identity_of(self.path) == (found.st_dev, found.st_ino)
 
     def is_empty(self) -> bool:
-        """Tell whether nothing is in it."""
+        """Tell whether nothing is in it; False where that can't be found out."""
         if self.held is None:
             return False
-        with os.scandir(self.held) as entries:
+        with suppress(OSError), os.scandir(self.held) as entries:
             return next(entries, None) is None
+        return False
 
     def remove(self) -> None:
         """Remove it with all that is in it, and close its handle."""
-        remove(self.path, self.held)
+        empty(self.path, self.held)
+        close(self.held)
+        with suppress(OSError):
+            self.path.rmdir()
 
 
 @dataclass(slots=True, eq=False)
@@ -85,7 +89,7 @@ class Shared:
     """A staging folder that documents have theirs in; `leave` removes it."""
 
     path: Path
-    leave: ExitStack
+    leave: ExitStack = field(default_factory=ExitStack)
     users: int = 0
     made: int = 0
     spare: list[Folder] = field(default_factory=list)
@@ -149,13 +153,13 @@ class SharedStaging:
 
     def _begun(self, place: Path, out: Path | None) -> tuple[Shared, Folder]:
         while True:
-            leave = ExitStack()
-            shared = Shared(leave.enter_context(staging(out)), leave)
-            folder = shared.folder()
-            if folder is not None:
-                self._shared[place] = shared
-                return shared, folder
-            leave.close()
+            with ExitStack() as leave:
+                shared = Shared(leave.enter_context(staging(out)))
+                folder = shared.folder()
+                if folder is not None:
+                    shared.leave = leave.pop_all()
+                    self._shared[place] = shared
+                    return shared, folder
 
     def _leave(self, place: Path, shared: Shared, folder: Folder) -> None:
         with self._guard:
@@ -239,18 +243,6 @@ def clear(stage: Path, held: int | None, descriptor: int) -> None:
     os.close(descriptor)
     remove_mark(stage, held)  # Windows keeps a file that is open
     close(held)
-
-
-def remove(stage: Path, held: int | None) -> None:
-    """Remove a document's folder, and close its handle."""
-    with suppress(OSError):
-        stage.rmdir()  # most are empty by now
-        close(held)
-        return
-    empty(stage, held)
-    close(held)
-    with suppress(OSError):
-        stage.rmdir()
 
 
 def close(held: int | None) -> None:

@@ -133,6 +133,8 @@ def block_parser() -> MarkdownIt:
 def formula_block(state: StateBlock, first: int, last: int, silent: bool) -> bool:
     """Take a formula that stands alone over several lines, whatever these look like, and what follows on its last."""
     end = start = state.bMarks[first] + state.tShift[first]
+    if not OPENING.match(state.src, start):  # this is asked of each line, and what follows looks at all behind it
+        return False
     line = first
     while line + 1 < last and not state.isEmpty(line + 1) and state.sCount[line + 1] >= state.blkIndent:
         line += 1

@@ -1,5 +1,6 @@
 """Full disks, kills, races and names: a result is there whole or not at all, and nobody's file is overwritten."""
 
+import errno
 import multiprocessing
 import os
 import random
@@ -517,3 +518,21 @@ def test_a_staging_folder_that_is_another_by_now_goes_to_nobody(out: Path, tmp_p
             (third / "file").write_text("x")
         second.unlink()
     assert (tree(outside), list(out.iterdir())) == ({}, [])
+
+
+@pytest.mark.skipif(not HELD, reason="the system has no handles of folders")
+def test_a_staging_folder_that_can_not_be_opened_leaves_nothing(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def too_many(path: Path, name: Path) -> int:
+        if path.parent.name.startswith(".doc2x-"):
+            raise OSError(errno.EMFILE, "Too many open files")
+        return inside.hold(path, name)
+
+    shared = flow_staging.SharedStaging()
+    monkeypatch.setattr(flow_staging, "hold", too_many)
+    with pytest.raises(OutputError) as caught, shared.folder(out):
+        pass
+    assert list(out.iterdir()) == []  # also while somebody keeps the error, and with it the frames it came from
+    assert "Too many open files" in str(caught.value)
+    monkeypatch.undo()
+    with shared.folder(out) as stage:
+        assert stage.is_dir()

@@ -655,6 +655,13 @@ DISKS = [
     ),
     Guard(
         "FS-03",
+        DISK + "test_a_staging_folder_that_can_not_be_opened_leaves_nothing",
+        "flow/staging.py",
+        "            with ExitStack() as leave:\n                shared",
+        "            if leave := ExitStack():\n                shared",
+    ),
+    Guard(
+        "FS-03",
         DISK + "test_a_staging_folder_that_is_another_by_now_goes_to_nobody",
         "flow/staging.py",
         "            if folder.is_there():\n",

@@ -192,8 +192,8 @@ GUARDS = [
         "FS-06",
         "flow/test_disk_faults.py::test_a_staging_folder_that_becomes_a_link_costs_nobody_a_file",
         "flow/staging.py",
-        "    empty(stage, held)\n",
-        "    empty(stage, None)\n",
+        "        empty(self.path, self.held)\n",
+        "        empty(self.path, None)\n",
         case="document",
     ),
     Guard(
