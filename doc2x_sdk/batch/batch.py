@@ -16,7 +16,8 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from doc2x_sdk.batch.done import Done, because, is_to_fetch, is_unsent, unexpected
+from doc2x_sdk.batch.done import Done, unexpected
+from doc2x_sdk.batch.ends import Ends
 from doc2x_sdk.batch.feed import Checked, Feed
 from doc2x_sdk.batch.names import Names
 from doc2x_sdk.batch.outage import Outage, Visit
@@ -29,7 +30,6 @@ from doc2x_sdk.errors import (
     Doc2XError,
     LedgerError,
     NetworkError,
-    ProtocolError,
     QuotaExceeded,
     RateLimit,
 )
@@ -83,6 +83,7 @@ class Batch:
         silence = Silence(kit.settings.outage)
         self._kit = replace(kit, clock=clock, stop=self.stop, hold=self._hold, in_batch=True, silence=silence)
         self._wish = wish
+        self._ends = Ends(self._kit)
         self._names = Names(wish, self._kit)
         self._expected = operator.length_hint(paths, WORKERS_MOST)
         self._feed = Feed(paths, self._names.reserve, self._check, clock)
@@ -121,8 +122,10 @@ class Batch:
             self._hire()
             yield from self._workers.results(idle=self._grow)
             if self.reason is not None:
+                for checked in self._feed.left_over():
+                    yield self._ends.stopped(checked, self.reason)
                 for name in self._feed.rest():
-                    yield self._not_sent(name)
+                    yield self._ends.not_sent(name, self.reason)
         finally:
             self.close()
         if self._feed.failure is not None:
@@ -135,10 +138,6 @@ class Batch:
         if self._workers.leave() and self._kit.ledger is not None:
             with suppress(LedgerError):
                 self._kit.ledger.flush()
-
-    def _not_sent(self, name: str) -> Done:
-        """Describe an input that a stop kept from being begun; the error's cause is what stopped the batch."""
-        return Done(name, error=because(self.reason, "Not sent", name), sent=False)
 
     def _sleep(self, seconds: float) -> None:
         """Sleep; a document at work then waits while the service gives no answer."""
@@ -177,8 +176,9 @@ class Batch:
         with suppress(Stopped):
             while (checked := self._feed.next(self._is_over)) is not None:
                 done = checked if isinstance(checked, Done) else self._counted(checked)
-                self._judge(done)
-                self._workers.give(done)
+                if done is not None:
+                    self._judge(done)
+                    self._workers.give(done)
 
     def _is_over(self) -> bool:
         return self.stop.is_set() or self.reason is not None
@@ -195,11 +195,11 @@ class Batch:
         except Exception as error:  # noqa: BLE001 - no file may end the others
             return Done(called, error=unexpected(error, called))
 
-    def _counted(self, checked: Checked) -> Done:
+    def _counted(self, checked: Checked) -> Done | None:
         with self._guard:
             self._running += 1
         try:
-            with self._outage.visit() as visit:
+            with self._outage.visit(checked.visit) as visit:
                 self._local.visit = visit
                 return self._convert(checked, visit)
         finally:
@@ -207,8 +207,8 @@ class Batch:
             with self._guard:
                 self._running -= 1
 
-    def _convert(self, checked: Checked, visit: Visit) -> Done:
-        """Convert one document; a service that gives no answer, or stays full, is waited for."""
+    def _convert(self, checked: Checked, visit: Visit) -> Done | None:
+        """Convert one document; a service that gives no answer, or stays full, is waited for. None: it was put off."""
         name = checked.source.name
         give_up = self._kit.clock.deadline(self._kit.settings.parse_timeout)
         while True:
@@ -218,13 +218,14 @@ class Batch:
             except Stopped:
                 if self.stop.is_set():
                     raise
-                return self._failed(checked, because(self.reason, "Not all of it was sent", name), stopped=True)
+                return self._ends.stopped(checked, self.reason)
             except (NetworkError, RateLimit) as error:
                 if not self._may_try_again(error, visit, give_up):
                     return self._failed(checked, error)
+                if self._is_put_off(checked):
+                    return None
             except Doc2XError as error:
-                if (error.status or error.code) and not isinstance(error, ProtocolError):
-                    self._outage.over()
+                self._outage.refused(error)
                 return self._failed(checked, error)
             except Exception as error:  # no document may end the others
                 log.debug("%s: unexpected", name, exc_info=True)
@@ -233,15 +234,19 @@ class Batch:
                 self._outage.over()
                 return Done(name, document=document)
 
-    def _failed(self, checked: Checked, error: Doc2XError, *, stopped: bool = False) -> Done:
-        """Describe a document that failed; one that a stop, or an outage, kept wholly from being sent was not begun."""
-        kit, source, wish = self._kit, checked.source, checked.wish
-        sent_as = kit.goes_as(source, wish.plan.natives)
-        key = kit.key_of(source.sha256, wish.parse, sent_as=sent_as)
-        stopped = stopped or (self._outage.reason is not None and isinstance(error, NetworkError))
-        if stopped and is_unsent(kit.ledger, key):
-            return self._not_sent(source.name)
-        return Done(source.name, error=error, to_fetch=is_to_fetch(error, kit.ledger, key))
+    def _is_put_off(self, checked: Checked) -> bool:
+        """Let others go first while this document's upload, and may be no other's, does not get through.
+
+        Where a parse is what gives no answer, others would only be paid and not be heard of either.
+        """
+        if not (checked.visit.fails_for_long and self._ends.is_not_there(checked) and self._feed.put_off(checked)):
+            return False
+        log.info("%s: its upload does not get through; it is tried again after the others", checked.source.name)
+        return True
+
+    def _failed(self, checked: Checked, error: Doc2XError) -> Done:
+        is_outage = self._outage.reason is not None and isinstance(error, NetworkError)
+        return self._ends.failed(checked, error, self.reason if is_outage else None)
 
     def _may_try_again(self, error: NetworkError | RateLimit, visit: Visit, give_up: Deadline) -> bool:
         """Wait before the next try; False when the document, or the service, took too long."""

@@ -12,11 +12,12 @@ from doc2x_sdk.ledger.ledger import Ledger
 from doc2x_sdk.ledger.rows import LOCAL, ParseKey
 from doc2x_sdk.models import Document
 
-__all__ = ["Done", "because", "is_to_fetch", "is_unsent", "unexpected"]
+__all__ = ["Done", "because", "is_not_there", "is_to_fetch", "is_unsent", "unexpected"]
 
 OF_THE_DOCUMENT = (TaskFailed, ArchiveError, ExporterError, FileError)  # the same command meets them again
 PAID = {"submitted", "parsed"}
 UNSENT = {"planned", "reserving"}
+NOT_THERE = UNSENT | {"uploading"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,11 @@ def is_to_fetch(error: Doc2XError, ledger: Ledger | None, key: ParseKey) -> bool
 def is_unsent(ledger: Ledger | None, key: ParseKey) -> bool:
     """Tell whether it is certain, by its receipts, that nothing was sent of a document that may have been paid."""
     return states_of(ledger, key) <= UNSENT
+
+
+def is_not_there(ledger: Ledger | None, key: ParseKey) -> bool:
+    """Tell whether no upload of a document is known to have arrived: what it waits for is not a parse."""
+    return states_of(ledger, key) <= NOT_THERE
 
 
 def states_of(ledger: Ledger | None, key: ParseKey) -> set[str]:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import heapq
 import os
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from doc2x_sdk.batch.done import Done
+from doc2x_sdk.batch.outage import Visit
 from doc2x_sdk.batch.workers import LOOK
 from doc2x_sdk.clock import Clock
 from doc2x_sdk.flow.source import Source, printable
@@ -29,6 +31,7 @@ class Checked:
     rank: tuple[int, int]
     source: Source = field(compare=False)
     wish: Wish = field(compare=False)
+    visit: Visit = field(compare=False, default_factory=Visit)
 
 
 Check = Callable[[Path, int, str], Checked | Done]
@@ -57,6 +60,7 @@ class Feed:
         self._clock = clock
         self._changed = threading.Condition()
         self._window: list[Checked] = []
+        self._put_off: deque[Checked] = deque()
         self._handed_out = 0
         self._fill_by = 0.0
         self._taken = 0
@@ -71,8 +75,10 @@ class Feed:
         while True:
             with self._changed:
                 while True:
-                    if is_stopped() or (self._is_over() and not self._window):
+                    if is_stopped():
                         return None
+                    if self._is_over() and not self._window:
+                        return self._put_off.popleft() if self._put_off else None
                     if self._is_ripe():
                         return self._pop()
                     if self._may_ask():
@@ -82,6 +88,19 @@ class Feed:
             found = self._ask()
             if found is not None:
                 return found
+
+    def put_off(self, checked: Checked) -> bool:
+        """Take a document back until the others have been handed out; False when there are no others."""
+        with self._changed:
+            if self._is_over() and not (self._window or self._put_off):
+                return False
+            self._put_off.append(checked)
+            return True
+
+    def left_over(self) -> Iterator[Checked]:
+        """Yield the documents that were put off; nothing may ask any more."""
+        while self._put_off:
+            yield self._put_off.popleft()
 
     def wake(self) -> None:
         """Let the threads that wait look at whether they were stopped."""

@@ -4,6 +4,7 @@ A pause is as long as what is waited for has lasted by then, from 1 s to a minut
 between two tries in line, and from the first of a document's own failures in a row between two of its own: where others
 are answered each outage is over at once, though a document's storage, or its own question, stays out of reach. What a
 try asks before it hears of its parse, such as whether an upload arrived whose answer was lost, is asked no more often.
+One that has not failed in the outage goes before those that have: what keeps them may not keep it.
 """
 
 from __future__ import annotations
@@ -15,14 +16,14 @@ from dataclasses import dataclass
 
 from doc2x_sdk.batch.workers import LOOK
 from doc2x_sdk.clock import Clock
-from doc2x_sdk.errors import NetworkError
+from doc2x_sdk.errors import Doc2XError, NetworkError, ProtocolError
 from doc2x_sdk.flow.silence import Silence, clock_time
 
 __all__ = ["Outage", "Visit"]
 
 PAUSE_FIRST = 1.0
 PAUSE_MOST = 60.0
-IN_A_ROW = 180.0  # seconds, and the patience, between two failures of a document that still belong together
+IN_A_ROW = 180.0  # seconds, and the patience: failures so close belong together though its parse was heard of between
 
 
 @dataclass(eq=False, slots=True)
@@ -30,12 +31,19 @@ class Visit:
     """A document at work. Its failures in a row began at `since`; after the last it waits until `due` (monotonic).
 
     `pause` is the least between two questions until the service tells of its parse: then nothing is out of reach there.
+    `heard` says whether it has told since the last failure.
     """
 
+    heard: bool = False
     since: float = float("inf")
     failed_at: float = float("-inf")
     due: float = float("-inf")
     pause: float = 0.0
+
+    @property
+    def fails_for_long(self) -> bool:
+        """Whether its failures in a row have lasted for a minute: its pauses don't grow any more."""
+        return self.pause >= PAUSE_MOST
 
 
 class Outage:
@@ -65,9 +73,9 @@ class Outage:
         """Why the batch gives up, with the last failure as its cause; None until then."""
 
     @contextmanager
-    def visit(self) -> Iterator[Visit]:
-        """Yield what is known of a document while it is at work."""
-        one = Visit()
+    def visit(self, one: Visit | None = None) -> Iterator[Visit]:
+        """Yield what is known of a document while it is at work, or at work again."""
+        one = one or Visit()
         try:
             yield one
         finally:
@@ -81,7 +89,7 @@ class Outage:
                 now, due, is_its_turn = self._clock.monotonic(), one.due, True
                 if self._since is not None and due <= now:
                     if one not in self._line:
-                        self._line.append(one)
+                        self._stand_in_line(one, self._since)
                     failed_at, is_its_turn = self._silence.failed_at, self._line[0] is one
                     due = failed_at + pause_after(failed_at - self._since)
                 if self._given_up or (is_its_turn and due <= now):
@@ -108,9 +116,9 @@ class Outage:
         """
         with self._changed:
             now = self._clock.monotonic()
-            if now - one.failed_at > self._in_a_row:
+            if one.since > now or (one.heard and now - one.failed_at > self._in_a_row):
                 one.since = now
-            one.failed_at, one.pause = now, pause_after(now - one.since)
+            one.failed_at, one.heard, one.pause = now, False, pause_after(now - one.since)
             one.due = now + one.pause * self._clock.uniform(0.5, 1.0)
             self._silence.failed(error, self._clock, asked=now if self._since is None else self._since)
             if self._since is None:
@@ -137,11 +145,23 @@ class Outage:
         """Note that the service answered, about the parse of `one` document where it is given: all go on."""
         with self._changed:
             if one is not None:
-                one.pause = 0.0
+                one.heard, one.pause = True, 0.0
             self._silence.answered(self._clock)
             self._since = None
             self._line.clear()
             self._changed.notify_all()
+
+    def refused(self, error: Doc2XError) -> None:
+        """Note an error that no other try follows: a refusal is an answer, unless it was of no use."""
+        if (error.status or error.code) and not isinstance(error, ProtocolError):
+            self.over()
+
+    def _stand_in_line(self, one: Visit, since: float) -> None:
+        """Join the line; the first in it may be at its try, so that nobody goes before it."""
+        place = len(self._line)
+        if one.failed_at < since:
+            place = next((i for i, other in enumerate(self._line) if i and other.failed_at >= since), place)
+        self._line.insert(place, one)
 
     def _step_back(self, one: Visit) -> None:
         """Leave the line."""

@@ -236,7 +236,7 @@ def is_stored(
     `within` seconds says no. Raises `NetworkError`, whose `sent` is
     "all", when nothing is said for `patience` seconds: nothing is sent twice on a guess.
     """
-    said: Doc2XError | None = None
+    said = "it is being asked for too often"
     not_found_for, silent_for = None, clock.deadline(settings.patience)
     pace = GrowingPace(clock, first=0.5)
     while not silent_for.passed():
@@ -247,11 +247,11 @@ def is_stored(
             raise
         except (NetworkError, ProtocolError) as error:
             log.debug("uid %s: no word about the upload: %s", uid, error)
-            said = error
+            said = error.message
             silence.failed(error, clock, asked=asked, left=silent_for.left())
         except Doc2XError as error:
             if error.code == NOT_FOUND:
-                not_found_for = not_found_for or clock.deadline(within)
+                not_found_for, said = not_found_for or clock.deadline(within), "so far it has no file"
                 if not_found_for.passed():
                     return False
             elif error.code is not None:
@@ -261,5 +261,4 @@ def is_stored(
                 on_working()
             return True
         clock.sleep(pace.pause())
-    told = said.message if said is not None else "it is being asked for too often"
-    raise NetworkError(f"The service does not tell whether it has the upload: {told}", sent="all", uid=uid)
+    raise NetworkError(f"The service does not tell whether it has the upload: {said}", sent="all", uid=uid)

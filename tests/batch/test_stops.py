@@ -636,6 +636,20 @@ def test_what_stays_out_of_reach_while_the_service_answers_ends_its_document_alo
 
 
 @pytest.mark.faults("TR-17")
+def test_an_export_of_which_nothing_is_heard_ends_its_document_alone(
+    service: ScriptedService, papers: Papers, out: Path
+) -> None:
+    """Each of its failures takes the whole patience, and each try hears that its parse is done."""
+    clock = StillClock()
+    service.always("result", close())
+    with service.client(clock, outage=600.0, retries=0) as client:
+        (done,) = client.convert_many(papers(1), to="md", out=out)
+    assert isinstance(done.error, NetworkError)
+    assert done.to_fetch
+    assert 600.0 < clock.monotonic() - 1000.0 < 1800.0
+
+
+@pytest.mark.faults("TR-17")
 def test_whether_a_lost_upload_arrived_is_asked_ever_more_seldom_until_one_does(
     service: ScriptedService, papers: Papers, out: Path
 ) -> None:

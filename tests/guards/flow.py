@@ -250,7 +250,7 @@ WAITS = [
     Guard(
         "TR-17",
         SILENCE + "test_a_page_in_place_of_answers_is_waited_for_no_longer_in_a_batch_and_that_is_said",
-        "batch/batch.py",
+        "batch/outage.py",
         " and not isinstance(error, ProtocolError)",
         "",
     ),

@@ -17,9 +17,47 @@ PARSE, RESULTS, BATCH, OUTAGE = (
 )
 
 HELD_UP = "flow/test_heldup.py::"
+PUT_OFF = "batch/test_put_off.py::"
 TURNS = "batch/test_stops.py::test_in_an_outage_documents_take_turns_ever_more_seldom_and_the_others_wait"
 
 GUARDS = [
+    Guard(
+        "TR-17",
+        PUT_OFF + "test_uploads_that_never_get_through_do_not_keep_the_others_from_being_sent",
+        BATCH,
+        "if not (checked.visit.fails_for_long and",
+        "if not (False and",
+        case="one",
+    ),
+    Guard(
+        "TR-17",
+        PUT_OFF + "test_while_no_parse_can_be_heard_of_no_further_document_is_paid",
+        BATCH,
+        " and self._ends.is_not_there(checked)",
+        "",
+    ),
+    Guard(
+        "TR-17",
+        PUT_OFF + "test_what_was_put_off_when_an_outage_ends_the_batch_was_not_begun",
+        BATCH,
+        "for checked in self._feed.left_over():",
+        "for checked in ():",
+    ),
+    Guard(
+        "TR-17",
+        PUT_OFF + "test_a_document_that_has_not_failed_yet_tries_before_those_that_have",
+        OUTAGE,
+        "if one.failed_at < since:",
+        "if one.failed_at > since:",
+        hangs=True,
+    ),
+    Guard(
+        "TR-17",
+        PUT_OFF + "test_tries_that_take_long_are_in_a_row_while_nothing_is_heard_of_their_parse",
+        OUTAGE,
+        "one.since > now or (one.heard and",
+        "(True and",
+    ),
     Guard(
         "AP-05",
         "ledger/test_admission.py::test_a_refusal_leaves_what_was_seen_at_work_and_each_further_one_a_twentieth_less",
@@ -443,7 +481,7 @@ GUARDS = [
     ),
     Guard(
         "TR-17",
-        "batch/test_stops.py::test_a_question_that_stays_without_an_answer_while_others_are_answered_ends_its_document_alone",
+        "batch/test_stops.py::test_an_export_of_which_nothing_is_heard_ends_its_document_alone",
         OUTAGE,
         "IN_A_ROW + patience",
         "IN_A_ROW",
@@ -480,16 +518,16 @@ GUARDS = [
     Guard(
         "TR-17",
         "batch/test_stops.py::test_an_outage_that_does_not_end_ends_the_batch",
-        BATCH,
-        "        if stopped and is_unsent(kit.ledger, key):\n            return self._not_sent(source.name)\n",
-        "",
+        "batch/ends.py",
+        "if reason is not None and is_unsent(ledger, key):",
+        "if not key:",
     ),
     Guard(
         "TR-17",
         "batch/test_stops.py::test_a_book_that_another_documents_error_stopped_between_two_parts_was_begun",
         BATCH,
-        'self._failed(checked, because(self.reason, "Not all of it was sent", name), stopped=True)',
-        "self._not_sent(name)",
+        "return self._ends.stopped(checked, self.reason)",
+        "return self._ends.not_sent(name, self.reason)",
     ),
     Guard(
         "TR-17",
