@@ -16,7 +16,7 @@ from typing import Any, Self
 from tests.benchmarks.papers import write_papers
 from tests.benchmarks.profile import Paper, Profile
 from tests.benchmarks.workloads import OURS, Contestant, Workload, bound
-from tests.support.peers import peer_python
+from tests.support.peers import own_python, peer_python
 
 __all__ = ["Run", "Simulator", "fsync_seconds", "run", "server_capacity"]
 
@@ -138,7 +138,7 @@ def run(workload: Workload, contestant: Contestant, seed: int, folder: Path) -> 
 
 def run_child(spec: dict[str, Any], here: Path, patience: float) -> dict[str, Any]:
     """Run a client in a child process; one that takes too long is stopped."""
-    python = sys.executable if spec["client"] == OURS.client else str(peer_python())
+    python = own_python() if spec["client"] == OURS.client else peer_python()
     asked, answered = here / "spec.json", here / "result.json"
     asked.write_text(json.dumps(spec), encoding="utf-8")
     kept = ("PATH", "SYSTEMROOT", "TEMP", "TMP", "TMPDIR", "LANG", "VIRTUAL_ENV")
@@ -147,7 +147,7 @@ def run_child(spec: dict[str, Any], here: Path, patience: float) -> dict[str, An
     environ["DOC2X_LEDGER"] = str(here / "ledger.sqlite")
     with (here / "output").open("w+b") as output:
         child = subprocess.Popen(
-            [python, "-m", "tests.benchmarks.contestant", str(asked), str(answered)],
+            [str(python), "-m", "tests.benchmarks.contestant", str(asked), str(answered)],
             cwd=ROOT, env=environ, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
         )  # fmt: skip
         try:

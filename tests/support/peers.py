@@ -1,4 +1,4 @@
-"""The clients of tests/peers.txt in an environment of their own, made once for a checkout.
+"""The clients of tests/peers.txt in an environment of their own, and ours in one of its own, made once for a checkout.
 
 An environment rather than a folder on the path of ours: no package of theirs can stand in for one of ours, nor one of
 ours for theirs, and their commands replace none.
@@ -13,12 +13,14 @@ import sqlite3
 import subprocess
 import sys
 import venv
+from configparser import ConfigParser
 from contextlib import closing
 from pathlib import Path
 
-__all__ = ["PeersMissing", "peer_python"]
+__all__ = ["PeersMissing", "own_python", "peer_python"]
 
 ROOT = Path(__file__).resolve().parents[2]
+FOLDER = ROOT / ".venv-peers"
 ENVIRON = dict(os.environ)  # pip's settings and proxies, read here: each test starts from an emptied environment
 PATIENCE = 900.0  # seconds for pip, and for another process that is at it
 
@@ -27,7 +29,7 @@ class PeersMissing(RuntimeError):
     """The peers could not be installed; the message holds what pip said."""
 
 
-def peer_python(requirements: Path = ROOT / "tests" / "peers.txt", folder: Path = ROOT / ".venv-peers") -> Path:
+def peer_python(requirements: Path = ROOT / "tests" / "peers.txt", folder: Path = FOLDER) -> Path:
     """The interpreter that has the peers and not our package; the first call installs them, which takes the network.
 
     `folder` holds an environment for each Python and each text of `requirements`. Raises `PeersMissing`.
@@ -44,6 +46,20 @@ def peer_python(requirements: Path = ROOT / "tests" / "peers.txt", folder: Path 
         if not python.exists():
             install(requirements, home)
     return python
+
+
+def own_python(folder: Path = FOLDER) -> Path:
+    """The interpreter that has what our package needs, and no more; the package is the one of the working directory.
+
+    Among the many packages of a developer, of which each is asked for plugins, ours would be compared with peers that
+    have an environment to themselves. Raises `PeersMissing`.
+    """
+    project = ConfigParser()
+    project.read(ROOT / "setup.cfg", encoding="utf-8")
+    needed = folder / "needed.txt"
+    folder.mkdir(exist_ok=True)
+    needed.write_text(project["options"]["install_requires"], encoding="utf-8")
+    return peer_python(needed, folder)
 
 
 def python_of(home: Path) -> Path:
