@@ -82,7 +82,7 @@ class Source:
         if not same:
             raise InputChanged("The file was changed after it was checked", source=self.name, uid=uid)
 
-    def open(self) -> BinaryIO:
+    def open(self) -> io.BufferedIOBase:
         """Open the bytes for reading."""
         if self.path is None:
             return io.BytesIO(self.content or b"")

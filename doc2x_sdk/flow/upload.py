@@ -29,7 +29,7 @@ log = logging.getLogger("doc2x_sdk")
 
 NEW_LINKS = 2  # how often a link that the storage host refuses is replaced by a new one
 BLOCK_LEAST = 64 * 1024  # bytes read and sent at a time, of a body that has just begun or moves slowly,
-BLOCK_MOST = 768 * 1024  # and of one that moves fast: two of them are in memory at a time
+BLOCK_MOST = 768 * 1024  # and of one that moves fast
 BLOCK_FAST = 0.1  # seconds below which the next block is twice as large;
 BLOCK_SLOW = 1.0  # above which it is half as large: a stop is looked at between two blocks, and each has its patience
 STORED_WITHIN = 10.0  # seconds in which a stored object shows up in the status
@@ -50,6 +50,7 @@ class SourceBody:
         self._now = (clock or Clock()).monotonic
         self._block, self._given = BLOCK_LEAST, self._now()
         self._file = source.open()
+        self._room = memoryview(bytearray(min(BLOCK_MOST, source.size)))
         self._digest = self._new_digest()
         self._position = 0
 
@@ -68,16 +69,16 @@ class SourceBody:
     def __len__(self) -> int:
         return self._source.size
 
-    def read(self, size: int = -1, /) -> bytes:
+    def read(self, size: int = -1, /) -> bytes | memoryview:
         """Return the next block; raises `InputChanged` where the file ends too early, `FileError` if it can't be read.
 
-        It has at most `size` bytes, and fewer where those before it went slowly; with -1 it is all that is left. An
-        `OSError` must not leave here: it would be taken for the connection's.
+        It has at most `size` bytes, and fewer where those before it went slowly, and is overwritten by the next one;
+        with -1 it is all that is left, to keep. An `OSError` must not leave here: it would pass for the connection's.
         """
         left = self._source.size - self._position
         wanted = left if size < 0 else min(size, left, self._next_block())
         try:
-            block = self._file.read(wanted)
+            block = self._file.read(wanted) if size < 0 else self._filled(wanted)
         except OSError as error:
             reason = f"The file can't be read any more: {error.strerror}"
             raise FileError(reason, source=self._source.name) from None
@@ -90,6 +91,10 @@ class SourceBody:
             self._on_progress(self._position)
         self._given = self._now()
         return block
+
+    def _filled(self, wanted: int) -> memoryview:
+        """Return the next bytes of the file, in the one place that there is for them."""
+        return self._room[: self._file.readinto(self._room[:wanted])]
 
     def _next_block(self) -> int:
         """Return the size of the next block, by how long the one before it took."""

@@ -34,11 +34,12 @@ class MultipartBody:
     def __len__(self) -> int:
         return len(self._head) + len(self._file) + len(self._tail)
 
-    def read(self, size: int = -1, /) -> bytes:
+    def read(self, size: int = -1, /) -> bytes | memoryview:
         """Return the next bytes, up to the end of the head, the file or the tail; with -1 all that is left."""
         if size < 0:
-            return b"".join(iter(lambda: self.read(1024 * 1024), b""))
+            return b"".join(map(bytes, iter(lambda: self.read(1024 * 1024), b"")))
         after_file = self._position - len(self._head) - len(self._file)
+        block: bytes | memoryview
         if self._position < len(self._head):
             block = self._head[self._position : self._position + size]
         elif after_file < 0:

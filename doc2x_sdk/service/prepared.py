@@ -34,8 +34,8 @@ class Body(Protocol):
     """A request body that can be read again from its start: its length is known before it is sent."""
 
     def __len__(self) -> int: ...
-    def read(self, size: int = -1, /) -> bytes:
-        """Return the next bytes."""
+    def read(self, size: int = -1, /) -> bytes | memoryview:
+        """Return the next bytes, which another read may overwrite; with -1 all that is left, to keep."""
 
     def seek(self, position: int, /) -> int:
         """Go to a position."""

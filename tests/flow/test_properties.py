@@ -22,6 +22,7 @@ from doc2x_sdk.flow.unpack import check_archive, read_small, unpack
 from doc2x_sdk.flow.upload import BLOCK_MOST, SourceBody
 from doc2x_sdk.markdown import to_dollars
 from doc2x_sdk.service.connections import UPLOAD_BLOCK
+from doc2x_sdk.service.multipart import MultipartBody
 from tests.flow.folders import tree
 from tests.flow.hostile import Member, pack
 from tests.support.clocks import StillClock
@@ -230,6 +231,14 @@ def test_a_body_is_sent_whole_in_blocks_that_never_take_long(speeds: list[float]
     if steady:  # as large as the line allows, and no larger
         assert longest <= max(2 * 64 * 1024, 0.2 * speeds[0])
         assert longest == BLOCK_MOST or speeds[0] < 12e6
+
+
+def test_a_form_that_is_read_at_once_has_each_block_of_its_file() -> None:
+    with open_source(LARGE, Settings()) as source, SourceBody(source) as body:
+        form = MultipartBody({}, body, "paper.pdf", "application/pdf")
+        whole = bytes(form.read())
+    assert len(whole) == len(form)
+    assert LARGE in whole
 
 
 # pace
