@@ -29,7 +29,7 @@ log = logging.getLogger("doc2x_sdk")
 
 NEW_LINKS = 2  # how often a link that the storage host refuses is replaced by a new one
 BLOCK_LEAST = 64 * 1024  # bytes read and sent at a time, of a body that has just begun or moves slowly,
-BLOCK_MOST = 768 * 1024  # and of one that moves fast
+BLOCK_MOST = 1024 * 1024  # and of one that moves fast
 BLOCK_FAST = 0.1  # seconds below which the next block is twice as large;
 BLOCK_SLOW = 1.0  # above which it is half as large: a stop is looked at between two blocks, and each has its patience
 STORED_WITHIN = 10.0  # seconds in which a stored object shows up in the status
