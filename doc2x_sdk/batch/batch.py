@@ -235,7 +235,7 @@ class Batch:
                 return Done(name, document=document)
 
     def _is_put_off(self, checked: Checked) -> bool:
-        """Let others go first while this document's upload, and may be no other's, does not get through.
+        """Let others go first while this document's upload does not get through; perhaps theirs does.
 
         Where a parse is what gives no answer, others would only be paid and not be heard of either.
         """

@@ -18,7 +18,7 @@ class Ends:
         self._kit = kit
 
     def failed(self, checked: Checked, error: Doc2XError, reason: Doc2XError | None = None) -> Done:
-        """Describe a document that failed; one that the batch's end, for a `reason`, kept from being sent as that."""
+        """Describe a document that failed; where the batch ended for a `reason`, one that was wholly unsent as that."""
         ledger, key = self._kit.ledger, self._key_of(checked)
         if reason is not None and is_unsent(ledger, key):
             return self.not_sent(checked.source.name, reason)

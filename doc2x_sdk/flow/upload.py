@@ -50,7 +50,7 @@ class SourceBody:
         self._now = (clock or Clock()).monotonic
         self._block, self._given = BLOCK_LEAST, self._now()
         self._file = source.open()
-        self._room = memoryview(bytearray(min(BLOCK_MOST, source.size)))
+        self._room = memoryview(bytearray())
         self._digest = self._new_digest()
         self._position = 0
 
@@ -93,7 +93,9 @@ class SourceBody:
         return block
 
     def _filled(self, wanted: int) -> memoryview:
-        """Return the next bytes of the file, in the one place that there is for them."""
+        """Return the next bytes of the file, in the one place for them, which grows with the blocks."""
+        if len(self._room) < wanted:
+            self._room = memoryview(bytearray(wanted))
         return self._room[: self._file.readinto(self._room[:wanted])]
 
     def _next_block(self) -> int:
@@ -256,7 +258,7 @@ def is_stored(
             silence.failed(error, clock, asked=asked, left=silent_for.left())
         except Doc2XError as error:
             if error.code == NOT_FOUND:
-                not_found_for, said = not_found_for or clock.deadline(within), "so far it has no file"
+                not_found_for, said = not_found_for or clock.deadline(within), "so far it knows of none"
                 if not_found_for.passed():
                     return False
             elif error.code is not None:
