@@ -58,7 +58,9 @@ def own_python(folder: Path = FOLDER) -> Path:
     project.read(ROOT / "setup.cfg", encoding="utf-8")
     needed = folder / "needed.txt"
     folder.mkdir(exist_ok=True)
-    needed.write_text(project["options"]["install_requires"], encoding="utf-8")
+    aside = folder / f"needed.{os.getpid()}"  # several workers may ask at once, and none may read half of it
+    aside.write_text(project["options"]["install_requires"], encoding="utf-8")
+    aside.replace(needed)
     return peer_python(needed, folder)
 
 
