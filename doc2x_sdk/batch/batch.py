@@ -274,7 +274,7 @@ class Batch:
 
     def _grow(self) -> None:
         """Start more workers where the slots have grown and documents are left."""
-        if not (self._feed.exhausted or self._is_over()):
+        if not (self._feed.is_empty or self._is_over()):
             self._hire()
 
     def _end(self, reason: Doc2XError) -> None:

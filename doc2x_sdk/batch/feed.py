@@ -19,7 +19,7 @@ from doc2x_sdk.flow.wish import Wish
 
 __all__ = ["Checked", "Feed"]
 
-WINDOW = 32  # documents checked ahead, among which the next is chosen
+WINDOW = 64  # documents checked ahead, among which the next is chosen
 SHORT_EVERY = 5  # the share of documents that go as the shortest: their exports fill the time of the long parses
 FILLED_WITHIN = 0.5  # seconds that checked documents wait for the window to fill
 
@@ -69,6 +69,11 @@ class Feed:
         self.exhausted = False
         self.failure: Exception | None = None
         """What the iterable of paths raised, if it did."""
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether all documents have been handed out, but for those that were put off."""
+        return self.exhausted and not self._window
 
     def next(self, is_stopped: Callable[[], bool]) -> Checked | Done | None:
         """Return a checked document, or an input's error; None at the end, or once it is stopped."""

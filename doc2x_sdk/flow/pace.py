@@ -11,6 +11,7 @@ __all__ = ["LONGEST_PAUSE", "GrowingPace", "ParsePace", "ParseSpeed"]
 
 LONGEST_PAUSE = 8.0  # seconds
 SOON = 0.5  # of the estimate: the first look where looks are free
+LATER = 0.85  # the same once other parses have taught what a page takes
 LATE = 1.08  # of the estimate: the first look where each one takes a place from another request
 LONG = 3.5  # seconds; of a longer parse it is worth a look whether it goes as it should
 NEAR = 0.9  # of the way to a predicted end: a look there costs less than one that comes late
@@ -26,18 +27,25 @@ class ParseSpeed:
     """
 
     MOST = math.log(30.0)
+    LESSONS = 8  # parses after which an estimate is relied on
     SPREAD = 0.25  # standard deviation of the logarithm of what a page takes
     WEIGHT = 0.15
     STEP = 0.06  # of the logarithm: the most that one parse teaches
 
     def __init__(self) -> None:
         self._log = 0.0
+        self._lessons = 0
         self._lock = threading.Lock()
 
     @property
     def factor(self) -> float:
         """The pages' time over what was assumed; 1 until something was learned."""
         return math.exp(self._log)
+
+    @property
+    def is_known(self) -> bool:
+        """Whether enough parses have taught it that the end of the next one can be waited for."""
+        return self._lessons >= self.LESSONS
 
     def took(self, factor: float) -> None:
         """Note that a parse takes so many times what was assumed."""
@@ -57,6 +65,7 @@ class ParseSpeed:
     def _move(self, wanted: float) -> None:
         moved = self._log + max(-self.STEP, min(self.STEP, self.WEIGHT * wanted))
         self._log = max(-self.MOST, min(self.MOST, moved))
+        self._lessons += 1
 
 
 def log_of(factor: float) -> float:
@@ -74,10 +83,11 @@ def tail(z: float) -> float:
 class ParsePace:
     """When to look at a parse next.
 
-    The first look comes at half of what the pages should take; a little after all of it where that is less than two
-    floors, since a look between would hardly ever see the end. While the progress stands at 0, a pause is at most 35 %
-    of what has passed. Once it moves, its speed between two looks predicts the end, and a pause is 90 % of what seems
-    left; within two floors of the end, all of it. No pause is below the floor or 1 % of what has passed, nor over 8 s.
+    The first look comes at half of what the pages should take, or at 85 % once eight other parses have taught what that
+    is; a little after all of it where that is less than two floors, since a look between would hardly ever see the end.
+    While the progress stands at 0, a pause is at most 35 % of what has passed. Once it moves, its speed between two looks
+    predicts the end, and a pause is 90 % of what seems left; within two floors of the end, all of it. No pause is below
+    the floor or 1 % of what has passed, nor over 8 s.
 
     Where looks are `dear`, since the service limits requests, it waits for the end instead: the first look comes a
     little after it should have come, unless that is over 3.5 s away, and so do those that follow a progress.
@@ -137,7 +147,7 @@ class ParsePace:
     def _first_look(self) -> float:
         estimate = self._estimate()
         at_the_end = estimate < LONG if self.dear else estimate < 2 * self._floor
-        return estimate * (LATE if at_the_end else SOON)
+        return estimate * (LATE if at_the_end else LATER if self._speed.is_known else SOON)
 
     def _estimate(self) -> float:
         return self._start + self._work * self._speed.factor

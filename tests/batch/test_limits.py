@@ -24,7 +24,7 @@ from doc2x_sdk.local.settings import ServerSettings
 from tests.batch.conftest import Papers
 from tests.support.clocks import StillClock
 from tests.support.pdf import text_pdf
-from tests.support.scripted_service import ScriptedService
+from tests.support.scripted_service import ScriptedService, processing
 
 KEY = "sk-tests-of-many-documents"
 LIMITS: dict[str, dict[str, Any]] = {
@@ -229,3 +229,19 @@ def test_threads_of_a_batch_are_as_many_as_its_documents_need(
     with service.client() as client:
         list(client.convert_many(papers(3), to="md", out=tmp_path / "out", on_progress=note))
     assert 1 < seen <= 3 + 1  # and the ledger's
+
+
+def test_documents_that_were_read_ahead_get_threads_of_their_own_as_the_slots_grow(
+    service: ScriptedService, papers: Papers, tmp_path: Path
+) -> None:
+    """No export ends before the last upload: threads for the first slots alone would wait for ever."""
+    count = 60
+    service.always("result", processing(0))
+
+    def note(_: object) -> None:
+        if service.paid == count:
+            service.always("result", None)
+
+    with Doc2X(KEY, base_url=service.origin, ledger=str(tmp_path / "ledger"), export_timeout=30) as client:
+        done = list(client.convert_many(papers(count), to="md", out=tmp_path / "out", on_progress=note))
+    assert [each.error for each in done] == [None] * count

@@ -125,7 +125,7 @@ def parses(speed: ParseSpeed, page_seconds: float, *, dear: bool, count: int = 6
     return found
 
 
-@pytest.mark.parametrize(("page_seconds", "looks"), [(0.05, 1.2), (0.15, 1.6), (0.6, 2.2)])
+@pytest.mark.parametrize(("page_seconds", "looks"), [(0.05, 1.25), (0.15, 1.6), (0.6, 2.2)])
 def test_where_looks_are_dear_parses_are_looked_at_once_or_where_they_are_long_twice_and_not_late(
     page_seconds: float, looks: float
 ) -> None:
@@ -143,6 +143,15 @@ def test_slow_parses_teach_the_next_ones_first_look() -> None:
     parses(speed, 0.6, dear=False, count=60)
     after = parses(speed, 0.6, dear=False, count=10)
     assert sum(looked for looked, _ in after) < sum(looked for looked, _ in before)
+
+
+def test_the_first_look_comes_near_the_end_once_eight_parses_have_taught_where_that_is() -> None:
+    speed = ParseSpeed()
+    for _ in range(7):
+        speed.took(1.0)
+    assert ParsePace(StillClock(share=0.5).clock, 20, floor=0.4, speed=speed).first_pause() == pytest.approx(3.5 / 2)
+    speed.took(1.0)
+    assert ParsePace(StillClock(share=0.5).clock, 20, floor=0.4, speed=speed).first_pause() == pytest.approx(3.5 * 0.85)
 
 
 @pytest.mark.parametrize("learn", [ParseSpeed.took, ParseSpeed.took_more])
