@@ -85,9 +85,9 @@ class ParsePace:
 
     The first look comes at half of what the pages should take, or at 85 % once eight other parses have taught what that
     is; a little after all of it where that is less than two floors, since a look between would hardly ever see the end.
-    While the progress stands at 0, a pause is at most 35 % of what has passed. Once it moves, its speed between two looks
-    predicts the end, and a pause is 90 % of what seems left; within two floors of the end, all of it. No pause is below
-    the floor or 1 % of what has passed, nor over 8 s.
+    While the progress stands at 0, a pause is at most 35 % of what has passed. Once it moves, its speed between two
+    looks predicts the end, and a pause is 90 % of what seems left; within two floors of the end, all of it. No pause is
+    below the floor or 1 % of what has passed, nor over 8 s.
 
     Where looks are `dear`, since the service limits requests, it waits for the end instead: the first look comes a
     little after it should have come, unless that is over 3.5 s away, and so do those that follow a progress.

@@ -11,7 +11,8 @@ from tests.benchmarks.profile import Paper, Profile, export_seconds, parse_secon
 
 __all__ = ["WORKLOADS", "Contestant", "Workload", "bound", "quick"]
 
-ACCOUNT = Profile(task_limit=30, page_limit=1000, rate_limit=40)
+ACCOUNT = Profile(task_limit=30, page_limit=1000, rate_limit=60)
+STRICT = replace(ACCOUNT, rate_limit=40)  # no source tells what the service allows, so that there are two of them
 UNPACED = replace(ACCOUNT, rate_limit=None)
 MEGABYTE = 1_000_000
 
@@ -88,19 +89,32 @@ LARGE = alone(20, 300 * MEGABYTE)
 WORKLOADS = (
     Workload("one", "1 page", alone(1), seeds=16),
     Workload("twenty", "20 pages", alone(20), seeds=5),
-    Workload("mixed", "100 mixed, md", MIXED, profile=ACCOUNT, seeds=7, peer_seeds=1, peers=ALL_PEERS),
+    Workload("mixed", "100 mixed, md, 60 requests/s", MIXED, profile=ACCOUNT, seeds=7, peer_seeds=1, peers=ALL_PEERS),
     Workload(
         "mixed-unpaced", "100 mixed, md, no request limit", MIXED, profile=UNPACED, seeds=5, peer_seeds=1, peers=(BOTH,)
     ),
     Workload(
         "mixed-three",
-        "100 mixed, md + docx + tex",
+        "100 mixed, md + docx + tex, 60 requests/s",
         MIXED,
         ("md", "docx", "tex"),
         ACCOUNT,
         seeds=3,
         peer_seeds=1,
         peers=ALL_PEERS,
+    ),
+    Workload(
+        "mixed-strict", "100 mixed, md, 40 requests/s", MIXED, profile=STRICT, seeds=7, peer_seeds=1, peers=(DEFAULT,)
+    ),
+    Workload(
+        "three-strict",
+        "100 mixed, md + docx + tex, 40 requests/s",
+        MIXED,
+        ("md", "docx", "tex"),
+        STRICT,
+        seeds=3,
+        peer_seeds=1,
+        peers=(DEFAULT,),
     ),
     Workload("large", "300 MB at 400 Mbit/s", LARGE, profile=Profile(mbit_connection=400), seeds=3),
     Workload("large-slow", "300 MB at 11.5 Mbit/s", LARGE, profile=Profile(mbit_connection=11.5), patience=300),

@@ -102,6 +102,13 @@ GUARDS = [
     ),
     Guard(
         "AP-05",
+        "batch/test_limits.py::test_documents_that_were_read_ahead_get_threads_of_their_own_as_the_slots_grow",
+        "batch/batch.py",
+        "if not (self._feed.is_empty or",
+        "if not (self._feed.exhausted or",
+    ),
+    Guard(
+        "AP-05",
         "batch/test_limits.py::test_what_the_service_was_too_full_for_is_looked_at_when_a_parse_ends",
         "flow/wait.py",
         "            room()\n            pace.ended()\n",
