@@ -11,7 +11,7 @@ __all__ = ["LONGEST_PAUSE", "GrowingPace", "ParsePace", "ParseSpeed"]
 
 LONGEST_PAUSE = 8.0  # seconds
 SOON = 0.5  # of the estimate: the first look where looks are free
-LATER = 0.85  # the same once other parses have taught what a page takes
+LATER = 0.9  # the same once other parses have taught what a page takes
 LATE = 1.08  # of the estimate: the first look where each one takes a place from another request
 LONG = 3.5  # seconds; of a longer parse it is worth a look whether it goes as it should
 NEAR = 0.9  # of the way to a predicted end: a look there costs less than one that comes late
@@ -83,7 +83,7 @@ def tail(z: float) -> float:
 class ParsePace:
     """When to look at a parse next.
 
-    The first look comes at half of what the pages should take, or at 85 % once eight other parses have taught what that
+    The first look comes at half of what the pages should take, or at 90 % once eight other parses have taught what that
     is; a little after all of it where that is less than two floors, since a look between would hardly ever see the end.
     While the progress stands at 0, a pause is at most 35 % of what has passed. Once it moves, its speed between two
     looks predicts the end, and a pause is 90 % of what seems left; within two floors of the end, all of it. No pause is

@@ -103,9 +103,7 @@ WORKLOADS = (
         peer_seeds=1,
         peers=ALL_PEERS,
     ),
-    Workload(
-        "mixed-strict", "100 mixed, md, 40 requests/s", MIXED, profile=STRICT, seeds=7, peer_seeds=1, peers=(DEFAULT,)
-    ),
+    Workload("mixed-strict", "100 mixed, md, 40 requests/s", MIXED, profile=STRICT, seeds=5, peers=()),
     Workload(
         "three-strict",
         "100 mixed, md + docx + tex, 40 requests/s",
@@ -116,7 +114,7 @@ WORKLOADS = (
         peer_seeds=1,
         peers=(DEFAULT,),
     ),
-    Workload("large", "300 MB at 400 Mbit/s", LARGE, profile=Profile(mbit_connection=400), seeds=3),
+    Workload("large", "300 MB at 400 Mbit/s", LARGE, profile=Profile(mbit_connection=400), seeds=5),
     Workload("large-slow", "300 MB at 11.5 Mbit/s", LARGE, profile=Profile(mbit_connection=11.5), patience=300),
     Workload(
         "tiny", "2,000 tiny", many(2000, 1, 1), profile=Profile(task_limit=100), peers=(DEFAULT, BOTH), peer_papers=200

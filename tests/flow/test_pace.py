@@ -151,7 +151,7 @@ def test_the_first_look_comes_near_the_end_once_eight_parses_have_taught_where_t
         speed.took(1.0)
     assert ParsePace(StillClock(share=0.5).clock, 20, floor=0.4, speed=speed).first_pause() == pytest.approx(3.5 / 2)
     speed.took(1.0)
-    assert ParsePace(StillClock(share=0.5).clock, 20, floor=0.4, speed=speed).first_pause() == pytest.approx(3.5 * 0.85)
+    assert ParsePace(StillClock(share=0.5).clock, 20, floor=0.4, speed=speed).first_pause() == pytest.approx(3.5 * 0.9)
 
 
 @pytest.mark.parametrize("learn", [ParseSpeed.took, ParseSpeed.took_more])
