@@ -66,14 +66,14 @@ class Feed:
         self._taken = 0
         self._checking = 0
         self._asking = False
-        self.exhausted = False
+        self._exhausted = False
         self.failure: Exception | None = None
         """What the iterable of paths raised, if it did."""
 
     @property
     def is_empty(self) -> bool:
         """Whether all documents have been handed out, but for those that were put off."""
-        return self.exhausted and not self._window
+        return self._exhausted and not self._window
 
     def next(self, is_stopped: Callable[[], bool]) -> Checked | Done | None:
         """Return a checked document, or an input's error; None at the end, or once it is stopped."""
@@ -123,10 +123,10 @@ class Feed:
             yield from (printable(os.fspath(path)) for path in self._paths)
 
     def _may_ask(self) -> bool:
-        return not self._asking and not self.exhausted and len(self._window) + self._checking < WINDOW
+        return not self._asking and not self._exhausted and len(self._window) + self._checking < WINDOW
 
     def _is_over(self) -> bool:
-        return self.exhausted and not self._checking and not self._asking
+        return self._exhausted and not self._checking and not self._asking
 
     def _is_ripe(self) -> bool:
         """Tell whether a document of the window may go."""
@@ -161,7 +161,7 @@ class Feed:
             self._asking = False
             self._changed.notify_all()
             if path is None:
-                self.exhausted = True
+                self._exhausted = True
                 return None
             number = self._taken
             self._taken += 1

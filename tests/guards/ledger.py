@@ -105,7 +105,7 @@ GUARDS = [
         "batch/test_limits.py::test_documents_that_were_read_ahead_get_threads_of_their_own_as_the_slots_grow",
         "batch/batch.py",
         "if not (self._feed.is_empty or",
-        "if not (self._feed.exhausted or",
+        "if not (self._feed._exhausted or",
     ),
     Guard(
         "AP-05",
