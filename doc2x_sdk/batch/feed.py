@@ -73,7 +73,7 @@ class Feed:
     @property
     def is_empty(self) -> bool:
         """Whether all documents have been handed out, but for those that were put off."""
-        return self._exhausted and not self._window
+        return self._is_over() and not self._window
 
     def next(self, is_stopped: Callable[[], bool]) -> Checked | Done | None:
         """Return a checked document, or an input's error; None at the end, or once it is stopped."""
@@ -82,7 +82,7 @@ class Feed:
                 while True:
                     if is_stopped():
                         return None
-                    if self._is_over() and not self._window:
+                    if self.is_empty:
                         return self._put_off.popleft() if self._put_off else None
                     if self._is_ripe():
                         return self._pop()
