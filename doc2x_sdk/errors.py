@@ -34,6 +34,7 @@ __all__ = [
     "RateLimit",
     "ResponseTooLarge",
     "TaskFailed",
+    "TooManyOpenFiles",
     "TruncatedDownload",
     "UnknownStatus",
     "UnsafeArchive",
@@ -284,6 +285,16 @@ class DiskFull(OutputError):
 
     advice_by_default = "Free some space, then run it again."
     advice_when_paid = "Free some space, then `doc2x fetch UID --to FMT`; nothing has to be paid again."
+
+
+class TooManyOpenFiles(OutputError):
+    """No further file can be opened, by this process or on the system; the file that was next is not at fault."""
+
+    advice_by_default = (
+        "Raise the limit (`ulimit -n`) or do fewer documents at once (`jobs`, or --jobs), then run it again; "
+        "nothing has to be paid again."
+    )
+    advice_when_paid = advice_by_default
 
 
 class LedgerError(Doc2XError):

@@ -21,6 +21,7 @@ from doc2x_sdk.batch.ends import Ends
 from doc2x_sdk.batch.feed import Checked, Feed
 from doc2x_sdk.batch.names import Names
 from doc2x_sdk.batch.outage import Outage, Visit
+from doc2x_sdk.batch.room import WORKERS_MOST, once_open, workers_most
 from doc2x_sdk.batch.workers import Workers
 from doc2x_sdk.clock import Deadline
 from doc2x_sdk.errors import (
@@ -32,6 +33,7 @@ from doc2x_sdk.errors import (
     NetworkError,
     QuotaExceeded,
     RateLimit,
+    TooManyOpenFiles,
 )
 from doc2x_sdk.flow.callbacks import call_back
 from doc2x_sdk.flow.kit import Kit, Stopped
@@ -49,9 +51,8 @@ log = logging.getLogger("doc2x_sdk")
 WORKERS_FIRST = 14
 WORKERS_A_SLOT = 5  # of several formats a document's exports take a few times as long as its parse
 WORKERS_SPARE = 4
-WORKERS_MOST = 100
 PAUSE_WHEN_FULL = 5.0  # seconds before a document that the service stayed too full for is tried again
-STOPPING = (AuthError, QuotaExceeded, BudgetExceeded, DiskFull, LedgerError)
+STOPPING = (AuthError, QuotaExceeded, BudgetExceeded, DiskFull, TooManyOpenFiles, LedgerError)
 """Errors that concern every document to come."""
 
 
@@ -80,6 +81,7 @@ class Batch:
         self.stop, self._hold = threading.Event(), threading.Event()
         self._sleep_plain = kit.clock.sleep
         clock = kit.clock._replace(sleep=self._sleep)
+        self._plain = kit.clock._replace(sleep=self._nap)
         silence = Silence(kit.settings.outage)
         self._kit = replace(kit, clock=clock, stop=self.stop, hold=self._hold, in_batch=True, silence=silence)
         self._wish = wish
@@ -88,11 +90,11 @@ class Batch:
         self._expected = operator.length_hint(paths, WORKERS_MOST)
         self._feed = Feed(paths, self._names.reserve, self._check, clock)
         self._workers = Workers(self._work, self.stop, "doc2x")
-        self._jobs = jobs
+        self._most = min(workers_most(kit.account), jobs or WORKERS_MOST)
         self._fail_fast = fail_fast
         self._on_progress = on_progress
         self._outage = Outage(
-            clock._replace(sleep=self._nap),
+            self._plain,
             kit.settings.outage,
             self._kit.check_stop,
             silence,
@@ -169,7 +171,7 @@ class Batch:
             with suppress(LedgerError):  # told by the next document
                 slots = self._kit.ledger.task_limit(self._kit.account)
                 limit = max(limit, int(WORKERS_A_SLOT * slots) + WORKERS_SPARE)
-        self._workers.hire(min(limit, WORKERS_MOST, self._jobs or WORKERS_MOST, max(1, self._expected)))
+        self._workers.hire(min(limit, self._most, max(1, self._expected)))
 
     def _work(self) -> None:
         """Convert documents until there are none or the batch is stopped."""
@@ -186,10 +188,14 @@ class Batch:
     def _check(self, path: Path, number: int, template: str) -> Checked | Done:
         """Check a path and fix the name of its results."""
         called = printable(str(path))
-        try:
+
+        def check() -> Checked:
             with open_source(path, self._kit.settings, name=called) as source:
                 name = self._names.settle(template, source)
                 return Checked((-source.pages, number), source, self._wish._replace(name=name))
+
+        try:
+            return once_open(check, self._plain, self._is_over)
         except Doc2XError as error:
             return Done(called, error=error)
         except Exception as error:  # noqa: BLE001 - no file may end the others
@@ -262,8 +268,11 @@ class Batch:
         return True
 
     def _converted(self, checked: Checked) -> Document:
-        checked.source.check_unchanged()
-        return convert_source(checked.source, checked.wish, self._kit, on_progress=self._progress)
+        def convert() -> Document:
+            checked.source.check_unchanged()
+            return convert_source(checked.source, checked.wish, self._kit, on_progress=self._progress)
+
+        return once_open(convert, self._plain, self._is_over)
 
     def _judge(self, done: Done) -> None:
         """Stop the batch for what concerns all; otherwise see whether there is room for more workers."""

@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from doc2x_sdk.errors import DiskFull, OutputError
+from doc2x_sdk.open_files import check_open_files
 
 __all__ = ["is_sole", "place", "sync_file", "sync_folder", "taken", "write_synced", "writing"]
 
@@ -21,12 +22,13 @@ NO_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EXDEV, err
 
 @contextmanager
 def writing(path: Path, what: str) -> Iterator[None]:
-    """Turn an `OSError` from the block into `DiskFull` or `OutputError` that names the path."""
+    """Turn an `OSError` from the block into `DiskFull`, `TooManyOpenFiles` or `OutputError` that names the path."""
     try:
         yield
     except OSError as error:
         if error.errno in FULL:
             raise DiskFull(f"{what}: no space is left for {path}", path=path) from error
+        check_open_files(error, f"{what}: {path} can't be written")
         raise OutputError(f"{what}: {path} can't be written: {error.strerror or error}", path=path) from error
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from doc2x_sdk.errors import OutputError
 from doc2x_sdk.flow.disk import place, sync_folder
+from doc2x_sdk.open_files import check_open_files
 
 __all__ = ["HELD", "Inside", "empty", "hold", "identity_of", "inside"]
 
@@ -38,11 +39,15 @@ class Inside:
         self.identity = found.st_dev, found.st_ino
 
     def digest(self, name: str) -> str | None:
-        """Return the sha256, in hex, of a file in it; None where there is none, or something else."""
+        """Return the sha256, in hex, of a file in it; None where there is none, or something else.
+
+        Raises `TooManyOpenFiles` where that can't be told.
+        """
         flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
         try:
             descriptor = os.open(self._path / name if self._handle is None else name, flags, dir_fd=self._handle)
-        except OSError:
+        except OSError as error:
+            check_open_files(error, f"{self._path / name} can't be compared")
             return None
         with os.fdopen(descriptor, "rb") as file:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):

@@ -16,11 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from doc2x_sdk.errors import FileError
+from doc2x_sdk.open_files import check_open_files
 
 __all__ = ["count_pages", "pdfium_lock"]
 
 PACKAGE = "pypdfium2_raw"
 LIBRARY = {"win32": "pdfium.dll", "darwin": "libpdfium.dylib"}.get(sys.platform, "libpdfium.so")
+NO_FILE = 2  # FPDF_ERR_FILE
 PASSWORD = 4  # FPDF_ERR_PASSWORD
 
 pdfium_lock = threading.Lock()
@@ -30,14 +32,11 @@ pdfium_lock = threading.Lock()
 def count_pages(given: Path | bytes, name: str) -> int:
     """Count a PDF's pages without loading the file into memory.
 
-    Raises `FileError` when it is encrypted, broken, or without pages.
+    Raises `FileError` when it can't be read, is encrypted, broken, or without pages, and `TooManyOpenFiles`.
     """
     with pdfium_lock:
         pdfium = loaded()
-        if isinstance(given, Path):
-            document = pdfium.FPDF_LoadDocument(os.fsencode(given), None)
-        else:
-            document = pdfium.FPDF_LoadMemDocument64(given, len(given), None)
+        document = opened(pdfium, given, name)
         if not document:
             encrypted = pdfium.FPDF_GetLastError() == PASSWORD
         else:
@@ -51,6 +50,21 @@ def count_pages(given: Path | bytes, name: str) -> int:
     if pages < 1:
         raise FileError("The PDF has no pages", source=name, fault="broken")
     return pages
+
+
+def opened(pdfium: Any, given: Path | bytes, name: str) -> Any:
+    """Return PDFium's handle of a document, null where it takes it for none. Raises for a file that can't be opened."""
+    if not isinstance(given, Path):
+        return pdfium.FPDF_LoadMemDocument64(given, len(given), None)
+    document = pdfium.FPDF_LoadDocument(os.fsencode(given), None)
+    if not document and pdfium.FPDF_GetLastError() == NO_FILE:  # it does not say why
+        try:
+            given.open("rb").close()
+        except OSError as error:
+            check_open_files(error, "The file can't be read", source=name)
+            raise FileError(f"The file can't be read: {error.strerror}", source=name, fault="unreadable") from error
+        document = pdfium.FPDF_LoadDocument(os.fsencode(given), None)
+    return document
 
 
 class Config(ctypes.Structure):

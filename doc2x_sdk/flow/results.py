@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from doc2x_sdk.errors import InputChanged
+from doc2x_sdk.errors import InputChanged, OutputError
 from doc2x_sdk.flow.filenames import result_name
 from doc2x_sdk.flow.images import digest_of
 from doc2x_sdk.flow.kit import Kit
@@ -14,6 +14,7 @@ from doc2x_sdk.flow.source import Source
 from doc2x_sdk.flow.wish import Wish
 from doc2x_sdk.ledger.rows import ResultRow
 from doc2x_sdk.models import Document
+from doc2x_sdk.open_files import check_open_files
 
 __all__ = ["Results", "todo_of", "what_is_there"]
 
@@ -59,7 +60,8 @@ class Results:
     def _is_result(self, target: Path, name: str) -> bool:
         """Tell whether a file is there to stay; false for what a run left that was stopped as it claimed the name.
 
-        Raises `InputChanged` when the ledger knows that it came from other bytes of the same input.
+        Raises `InputChanged` when the ledger knows that it came from other bytes of the same input, `OutputError` when
+        it must be compared and can't be read.
         """
         if self._kit.ledger is None or self._wish.out is None:
             return True
@@ -68,7 +70,7 @@ class Results:
             return True
         regular = target.is_file() and not target.is_symlink()
         if known.state == "publishing" and regular:
-            if known.sha256 == digest_of(target):
+            if known.sha256 == digest_there(target):
                 self._kit.ledger.finish(known)
             elif target.stat().st_size == 0:  # the claim of a file system without hard links, see `disk.place`
                 target.unlink()
@@ -120,6 +122,15 @@ class Results:
             described = canonical(options), path_text(self.files[name]), self._where
             self._told[self.files[name]] = described
         self._receipt.result(ResultRow(name, *described, state, sha256, reason), wait=wait)
+
+
+def digest_there(target: Path) -> str:
+    """Return the sha256, in hex, of a file that may be a result. Raises `OutputError` when it can't be read."""
+    try:
+        return digest_of(target)
+    except OSError as error:
+        check_open_files(error, f"{target} can't be compared")
+        raise OutputError(f"{target} can't be read: {error.strerror}", path=target) from error
 
 
 def what_is_there(source: Source, wish: Wish, kit: Kit) -> Document | None:

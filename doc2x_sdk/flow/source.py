@@ -20,6 +20,7 @@ from doc2x_sdk.config import Settings
 from doc2x_sdk.errors import FileError, InputChanged
 from doc2x_sdk.flow.disk import writing
 from doc2x_sdk.flow.pdfium import count_pages
+from doc2x_sdk.open_files import check_open_files
 
 __all__ = ["Input", "Source", "checked", "copy_to", "open_source", "printable"]
 
@@ -89,6 +90,7 @@ class Source:
         try:
             return self.path.open("rb")
         except OSError as error:
+            check_open_files(error, "The file can't be read", source=self.name)
             raise InputChanged(f"The file is gone since it was checked: {error.strerror}", source=self.name) from error
 
 
@@ -103,6 +105,7 @@ def open_source(given: Input, settings: Settings, *, name: str | None = None) ->
 
     Raises:
         FileError: missing, not a regular file, empty, too large, not a PDF or picture, broken, encrypted.
+        TooManyOpenFiles: it can't be opened for now.
     """
     if isinstance(given, bytes | bytearray | memoryview):
         yield checked(bytes(given), name or "document.pdf", settings)
@@ -183,6 +186,7 @@ def read_file(path: Path, name: str, settings: Settings) -> tuple[Stamp, bytes, 
     except FileNotFoundError:
         raise FileError("There is no such file", source=name, fault="missing") from None
     except OSError as error:
+        check_open_files(error, "The file can't be read", source=name)
         raise FileError(f"The file can't be read: {error.strerror}", source=name, fault="unreadable") from error
     except ValueError as error:  # a NUL in the path
         raise FileError(f"The file can't be read: {error}", source=name, fault="unreadable") from error

@@ -107,7 +107,8 @@ class Shared:
         stage = self.path / str(self.made)
         try:
             stage.mkdir(mode=0o700)
-            folder = Folder(stage, held_open(stage))
+            with removed_on_failure(stage):
+                folder = Folder(stage, held_open(stage))
         except FileNotFoundError:
             return None
         self.users += 1
@@ -178,7 +179,7 @@ def make(folder: Path) -> tuple[Path, int | None, int]:
     """
     while True:
         stage = Path(tempfile.mkdtemp(prefix=PREFIX, dir=folder))
-        with suppress(FileNotFoundError), ExitStack() as undo:
+        with suppress(FileNotFoundError), removed_on_failure(stage), ExitStack() as undo:
             held = held_open(stage)
             if held is not None:
                 undo.callback(os.close, held)
@@ -187,6 +188,17 @@ def make(folder: Path) -> tuple[Path, int | None, int]:
             if lock(descriptor) and os.path.samestat(os.fstat(descriptor), (stage / MARK).stat()):
                 undo.pop_all()
                 return stage, held, descriptor
+
+
+@contextmanager
+def removed_on_failure(folder: Path) -> Iterator[None]:
+    """Remove a folder that is still empty when the block can't open what it needs."""
+    try:
+        yield
+    except OSError:
+        with suppress(OSError):
+            folder.rmdir()
+        raise
 
 
 def held_open(stage: Path) -> int | None:

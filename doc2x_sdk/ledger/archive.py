@@ -26,6 +26,7 @@ from doc2x_sdk.clock import Clock
 from doc2x_sdk.errors import LedgerError
 from doc2x_sdk.ledger.owner import lock, make_private_folder
 from doc2x_sdk.ledger.parts import HEAD_BYTES, Damaged, Part, open_part, write_part
+from doc2x_sdk.open_files import check_open_files
 
 __all__ = ["Archive", "Pruned", "archive_of"]
 
@@ -87,7 +88,7 @@ class Archive:
     def opened(self, entry: str, part: str, *, uid: str | None = None) -> Iterator[Part | None]:
         """Yield a part of an entry; None where there is none, it is over, or it came under another uid than this.
 
-        Raises `Damaged` for one that can't be read or is of something else.
+        Raises `Damaged` for one that can't be read or is of something else, `TooManyOpenFiles` where it can't be told.
         """
         path = self._path(entry) / part
         if self._is_over(path.parent):
@@ -99,6 +100,7 @@ class Archive:
             yield None
             return
         except OSError as error:
+            check_open_files(error, "The archive can't be read")  # it may be there, and is not paid for again
             raise Damaged(error.strerror or str(error)) from error
         with file:
             found = open_part(file, entry, part)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from types import TracebackType
 
 import requests
 import urllib3
 from urllib3.util import parse_url
 
-from doc2x_sdk.errors import DeadlineExceeded, NetworkError
+from doc2x_sdk.errors import DeadlineExceeded, NetworkError, TooManyOpenFiles
+from doc2x_sdk.open_files import is_lack
 from doc2x_sdk.service.retry import Call
 
 __all__ = ["LIBRARY_ERRORS", "failure_from", "without_libraries"]
@@ -27,6 +28,8 @@ def failure_from(error: Exception, call: Call, what: str, request: requests.Prep
         told = f"no complete answer within the time limit: {told}"
     if any(isinstance(each, ssl.SSLCertVerificationError) for each in causes(error)):
         advice = "Behind a proxy that replaces certificates, name its CA file in REQUESTS_CA_BUNDLE."
+    if any(is_lack(each) for each in causes(error)):
+        advice = TooManyOpenFiles.advice_by_default
     return kind(f"{what}: {told}", sent=call.how_much_sent(), advice=advice)
 
 
@@ -46,18 +49,23 @@ def reason_of(error: BaseException) -> str:
         (ConnectionRefusedError, "the connection was refused"),
         (urllib3.exceptions.ProxyError, "the proxy can't be used"),
         (requests.exceptions.InvalidProxyURL, "the proxy's URL is not one"),
+        (urllib3.exceptions.NewConnectionError, f"no connection{words_of_system(chain)}"),  # is a timeout to urllib3
         (urllib3.exceptions.ConnectTimeoutError, "no connection in time"),
         (urllib3.exceptions.ReadTimeoutError, "no answer in time"),
         (TimeoutError, "the connection stood still"),
         (urllib3.exceptions.DecodeError, "the answer could not be decompressed"),
         (urllib3.exceptions.IncompleteRead, "the answer broke off"),
         (ConnectionError, "the connection was reset"),
-        (urllib3.exceptions.NewConnectionError, "no connection"),
     )
     for kind, text in kinds:
         if any(isinstance(each, kind) for each in chain):
             return text
     return "the connection broke"
+
+
+def words_of_system(chain: Iterable[BaseException]) -> str:
+    """Return what the system says of a connection that was not made, after a colon: it knows no URL."""
+    return next((f": {each.strerror}" for each in chain if type(each) is OSError and each.strerror), "")
 
 
 def causes(error: BaseException) -> Iterator[BaseException]:

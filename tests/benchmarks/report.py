@@ -128,7 +128,7 @@ def runs_table(results: Results) -> Any:
             table.add_section()
         first = f"{row['workload']}: {titles[row['workload']]}" if row["workload"] != before else ""
         before = row["workload"]
-        growth = f" (+{row['growth'] / 1e6:.1f} after 100)" if row["growth"] is not None else ""
+        growth = f" ({row['growth'] / 1e6:+.1f} after 100)" if row["growth"] is not None else ""
         table.add_row(
             first,
             f"{row['client']} x{row['runs']}",

@@ -114,6 +114,14 @@ WORKLOADS = (
         peer_seeds=1,
         peers=(DEFAULT,),
     ),
+    Workload(
+        "roomy",
+        "500 mixed, md + docx + tex, 100 tasks, no request limit",
+        many(500, 1, 30),
+        ("md", "docx", "tex"),
+        Profile(task_limit=100),
+        peers=(),
+    ),
     Workload("large", "300 MB at 400 Mbit/s", LARGE, profile=Profile(mbit_connection=400), seeds=5),
     Workload("large-slow", "300 MB at 11.5 Mbit/s", LARGE, profile=Profile(mbit_connection=11.5), patience=300),
     Workload(

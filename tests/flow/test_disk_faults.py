@@ -532,7 +532,7 @@ def test_a_staging_folder_that_can_not_be_opened_leaves_nothing(out: Path, monke
     with pytest.raises(OutputError) as caught, shared.folder(out):
         pass
     assert list(out.iterdir()) == []  # also while somebody keeps the error, and with it the frames it came from
-    assert "Too many open files" in str(caught.value)
+    assert "too many files open" in str(caught.value)
     monkeypatch.undo()
     with shared.folder(out) as stage:
         assert stage.is_dir()
