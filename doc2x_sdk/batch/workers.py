@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import queue
+import sys
 import threading
 import time
 from collections import deque
@@ -10,11 +12,15 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 
 from doc2x_sdk.batch.done import Done
+from doc2x_sdk.errors import Doc2XError
 
 __all__ = ["LOOK", "Workers"]
 
+log = logging.getLogger("doc2x_sdk")
+
 RESULTS_AHEAD = 64  # that wait for the caller before the threads do
 LEAVE_WITHIN = 2.0  # seconds for which threads that were stopped are waited for; what they do after that costs nothing
+MORE_THREADS = "Raise its limit of threads (`ulimit -u`, or the container's), then run it again; nothing was sent."
 LOOK = 0.2  # seconds between two looks at whether the work was stopped
 
 
@@ -36,15 +42,26 @@ class Workers:
         self._guard = threading.Lock()
         self._threads: list[threading.Thread] = []
         self._working = 0
+        self._most = sys.maxsize
 
     def hire(self, up_to: int) -> None:
-        """Start threads until there have been so many, unless the work is stopped."""
+        """Start threads until there have been so many, or the system allows no more, unless the work is stopped.
+
+        Raises `Doc2XError` when it allows not even one.
+        """
         with self._guard:
-            while not self._stop.is_set() and len(self._threads) < up_to:
-                self._working += 1
-                name = f"{self._name}-{len(self._threads) + 1}"
-                self._threads.append(threading.Thread(target=self._run, name=name, daemon=True))
-                self._threads[-1].start()
+            while not self._stop.is_set() and len(self._threads) < min(up_to, self._most):
+                thread = threading.Thread(target=self._run, name=f"{self._name}-{len(self._threads) + 1}", daemon=True)
+                try:
+                    thread.start()
+                except RuntimeError as error:
+                    if not self._threads:
+                        raise Doc2XError("The system lets this process start no thread", advice=MORE_THREADS) from error
+                    self._most = len(self._threads)
+                    log.info("the system allows no more than %d threads for documents", self._most)
+                else:
+                    self._working += 1
+                    self._threads.append(thread)
 
     def give(self, done: Done | None) -> None:
         """Hand a result to the caller; once the work is stopped, without waiting for him."""

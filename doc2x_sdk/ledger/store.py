@@ -66,7 +66,12 @@ class Store:
         self._reader_guard = threading.Lock()
         self._reader: sqlite3.Connection | None = None
         self._thread = threading.Thread(target=self._run, name="doc2x-ledger", daemon=True)
-        self._thread.start()
+        try:
+            self._thread.start()
+        except RuntimeError as error:
+            self._writer.close()
+            told = f"The ledger {path} needs a thread, and the system lets this process start none"
+            raise LedgerError(told, advice="Raise its limit of threads (`ulimit -u`, or the container's).") from error
         atexit.register(self.close)
 
     def submit(self, work: Callable[[sqlite3.Connection], T]) -> Future[T]:
