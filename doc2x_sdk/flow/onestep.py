@@ -34,7 +34,7 @@ def pay_once(
 
     Raises:
         OutcomeUnknown: no trustworthy answer came.
-        InputChanged: what was sent, and paid, is not what was checked; with the uid.
+        InputChanged: what was sent, and paid, is not what was checked; with the uid. Or the input is gone: unpaid.
         Doc2XError: as the service's method.
     """
     patience = kit.settings.patience
@@ -43,8 +43,8 @@ def pay_once(
     )
     while True:
         kit.check_begin()
-        receipt.paying()
-        with SourceBody(source, on_sent, clock=kit.clock) as body:
+        with opened(source, kit, receipt, on_sent) as body:
+            receipt.paying()  # now that the bytes are there to be sent
             try:
                 answer = asking.ask(lambda body=body: send(body))  # type: ignore[misc]
             except Doc2XError as error:
@@ -64,6 +64,15 @@ def pay_once(
                 return answer
         receipt.unpaid()
         asking.pause_after_failure()
+
+
+def opened(source: Source, kit: Kit, receipt: AnyReceipt, on_sent: Callable[[int], None]) -> SourceBody:
+    """Open what is to be sent. Where it can't be, nothing was paid."""
+    try:
+        return SourceBody(source, on_sent, clock=kit.clock)
+    except Doc2XError as error:
+        receipt.unpaid(error)
+        raise
 
 
 def note_failure(error: Doc2XError, receipt: AnyReceipt) -> None:

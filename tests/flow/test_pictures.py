@@ -13,6 +13,7 @@ from doc2x_sdk.errors import (
     ConfigError,
     FileError,
     IncompleteResult,
+    InputChanged,
     OutcomeUnknown,
     ProtocolError,
     TaskFailed,
@@ -148,6 +149,20 @@ def test_a_callbacks_error_leaves_a_picture_unpaid_and_not_unknown(service: Scri
         client.convert(JPG, name="sign.jpg", to="md")
     assert service.count("image") <= 2
     assert service.paid == 1
+
+
+def test_a_picture_that_is_gone_when_it_should_be_sent_is_unpaid_and_not_unknown(
+    service: ScriptedService, tmp_path: Path
+) -> None:
+    picture = tmp_path / "sign.jpg"
+    picture.write_bytes(JPG)
+    with service.client() as client:
+        with pytest.raises(InputChanged, match="gone since it was checked"):
+            client.convert(picture, to="md", on_progress=lambda _: picture.unlink(missing_ok=True))
+        assert [row.state for row in client.jobs()] == ["planned"]
+        picture.write_bytes(JPG)
+        assert client.convert(picture, to="md").markdown == "# Sign"
+    assert service.count("image") == 1
 
 
 def test_a_full_service_is_asked_again_for_a_picture(service: ScriptedService, clock: StillClock) -> None:
