@@ -290,11 +290,8 @@ class DiskFull(OutputError):
 class TooManyOpenFiles(OutputError):
     """No further file can be opened, by this process or on the system; the file that was next is not at fault."""
 
-    advice_by_default = (
-        "Raise the limit (`ulimit -n`) or do fewer documents at once (`jobs`, or --jobs), then run it again; "
-        "nothing has to be paid again."
-    )
-    advice_when_paid = advice_by_default
+    advice_by_default = "Raise the limit (`ulimit -n`) or do fewer documents at once (--jobs), then run it again."
+    advice_when_paid = f"{advice_by_default} Nothing has to be paid again."
 
 
 class LedgerError(Doc2XError):
