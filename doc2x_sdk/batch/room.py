@@ -29,7 +29,11 @@ def workers_most(account: str) -> int:
     """Return how many documents of an account this process can work on at a time."""
     most = WORKERS_HERE if account == LOCAL else WORKERS_MOST
     files = most_open_files()
-    return most if files is None else max(1, min(most, (files - FILES_ELSEWHERE) // FILES_A_WORKER))
+    if files is None or files >= FILES_ELSEWHERE + most * FILES_A_WORKER:
+        return most
+    few = max(1, (files - FILES_ELSEWHERE) // FILES_A_WORKER)
+    log.info("this process may open %d files (ulimit -n): at most %d documents are worked on at a time", files, few)
+    return few
 
 
 def once_open(work: Callable[[], T], clock: Clock, is_over: Callable[[], bool]) -> T:

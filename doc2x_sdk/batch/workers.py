@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 
 from doc2x_sdk.batch.done import Done
-from doc2x_sdk.errors import Doc2XError
+from doc2x_sdk.errors import ConfigError
 
 __all__ = ["LOOK", "Workers"]
 
@@ -47,7 +47,7 @@ class Workers:
     def hire(self, up_to: int) -> None:
         """Start threads until there have been so many, or the system allows no more, unless the work is stopped.
 
-        Raises `Doc2XError` when it allows not even one.
+        Raises `ConfigError` when it allows not even one.
         """
         with self._guard:
             while not self._stop.is_set() and len(self._threads) < min(up_to, self._most):
@@ -56,7 +56,8 @@ class Workers:
                     thread.start()
                 except RuntimeError as error:
                     if not self._threads:
-                        raise Doc2XError("The system lets this process start no thread", advice=MORE_THREADS) from error
+                        told = "The system lets this process start no thread"
+                        raise ConfigError(told, advice=MORE_THREADS) from error
                     self._most = len(self._threads)
                     log.info("the system allows no more than %d threads for documents", self._most)
                 else:
