@@ -1,4 +1,4 @@
-"""Writing: failures of the disk become our errors, and nothing stands under its final name before it is whole."""
+"""Failures of the disk become our errors, and nothing stands under its final name before it is whole."""
 
 from __future__ import annotations
 
@@ -11,13 +11,25 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from doc2x_sdk.errors import DiskFull, OutputError
+from doc2x_sdk.errors import DiskFull, FileError, OutputError
 from doc2x_sdk.open_files import check_open_files
 
-__all__ = ["is_sole", "place", "sync_file", "sync_folder", "taken", "write_synced", "writing"]
+__all__ = ["is_sole", "place", "reading", "sync_file", "sync_folder", "taken", "write_synced", "writing"]
 
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 NO_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EXDEV, errno.EMLINK})
+
+
+@contextmanager
+def reading(name: str) -> Iterator[None]:
+    """Turn an `OSError` from the block into `TooManyOpenFiles` or `FileError` about the input of this name."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise FileError("There is no such file", source=name, fault="missing") from None
+    except OSError as error:
+        check_open_files(error, "The file can't be read", source=name)
+        raise FileError(f"The file can't be read: {error.strerror}", source=name, fault="unreadable") from error
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from doc2x_sdk.errors import FileError
-from doc2x_sdk.open_files import check_open_files
+from doc2x_sdk.flow.disk import reading
 
 __all__ = ["count_pages", "pdfium_lock"]
 
@@ -58,11 +58,8 @@ def opened(pdfium: Any, given: Path | bytes, name: str) -> Any:
         return pdfium.FPDF_LoadMemDocument64(given, len(given), None)
     document = pdfium.FPDF_LoadDocument(os.fsencode(given), None)
     if not document and pdfium.FPDF_GetLastError() == NO_FILE:  # it does not say why
-        try:
+        with reading(name):
             given.open("rb").close()
-        except OSError as error:
-            check_open_files(error, "The file can't be read", source=name)
-            raise FileError(f"The file can't be read: {error.strerror}", source=name, fault="unreadable") from error
         document = pdfium.FPDF_LoadDocument(os.fsencode(given), None)
     return document
 

@@ -18,7 +18,7 @@ from typing import BinaryIO, Literal
 
 from doc2x_sdk.config import Settings
 from doc2x_sdk.errors import FileError, InputChanged
-from doc2x_sdk.flow.disk import writing
+from doc2x_sdk.flow.disk import reading, writing
 from doc2x_sdk.flow.pdfium import count_pages
 from doc2x_sdk.open_files import check_open_files
 
@@ -172,22 +172,18 @@ def checked(given: Path | bytes, name: str, settings: Settings) -> Source:
 def read_file(path: Path, name: str, settings: Settings) -> tuple[Stamp, bytes, str]:
     """Return stamp, first bytes and sha256 of a file; a FIFO or a device is never opened."""
     try:
-        mode = path.stat().st_mode
-        if not stat.S_ISREG(mode):
-            is_folder = stat.S_ISDIR(mode)
-            kind, advice = ("a folder", MANY) if is_folder else ("not a regular file", FileError.advice_by_default)
-            raise FileError(f"This is {kind}", source=name, fault="unsupported", advice=advice)
-        stamp = stamp_of(path)
-        with path.open("rb") as file:
-            head = file.read(PDF_HEADER_WITHIN)
-            check_size(stamp[0], kind_of(head), name, settings)
-            file.seek(0)
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-    except FileNotFoundError:
-        raise FileError("There is no such file", source=name, fault="missing") from None
-    except OSError as error:
-        check_open_files(error, "The file can't be read", source=name)
-        raise FileError(f"The file can't be read: {error.strerror}", source=name, fault="unreadable") from error
+        with reading(name):
+            mode = path.stat().st_mode
+            if not stat.S_ISREG(mode):
+                is_folder = stat.S_ISDIR(mode)
+                kind, advice = ("a folder", MANY) if is_folder else ("not a regular file", FileError.advice_by_default)
+                raise FileError(f"This is {kind}", source=name, fault="unsupported", advice=advice)
+            stamp = stamp_of(path)
+            with path.open("rb") as file:
+                head = file.read(PDF_HEADER_WITHIN)
+                check_size(stamp[0], kind_of(head), name, settings)
+                file.seek(0)
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
     except ValueError as error:  # a NUL in the path
         raise FileError(f"The file can't be read: {error}", source=name, fault="unreadable") from error
     if stamp_of(path) != stamp:
