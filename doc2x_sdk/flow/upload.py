@@ -32,7 +32,8 @@ BLOCK_LEAST = 64 * 1024  # bytes read and sent at a time, of a body that has jus
 BLOCK_MOST = 1024 * 1024  # and of one that moves fast
 BLOCK_FAST = 0.1  # seconds below which the next block is twice as large;
 BLOCK_SLOW = 1.0  # above which it is half as large: a stop is looked at between two blocks, and each has its patience
-STORED_WITHIN = 10.0  # seconds in which a stored object shows up in the status
+STORED_WITHIN = 10.0  # seconds in which a stored object shows up in the status,
+STORED_LATE = 60.0  # and after a second try: one that was refused may have been so because the first had arrived
 
 
 class SourceBody:
@@ -208,16 +209,31 @@ def send(
     silence: Silence,
     on_working: Callable[[], None] | None = None,
 ) -> None:
-    """Send the bytes; when the answer is lost, ask the status, and send once more only if there is no file."""
+    """Send the bytes; when the answer is lost, ask the status, and send once more only if there is no file.
+
+    A link takes a file once: where another try than the first is refused the status decides as well. After the second
+    time it is asked for longer.
+    """
     for last in (False, True):
         try:
             service.put(slot, body)
-        except NetworkError as error:
-            if error.sent != "all":
+        except Doc2XError as error:
+            is_lost = isinstance(error, NetworkError) and error.sent == "all"
+            is_refused = last and not isinstance(error, NetworkError) and error.status is not None
+            if not (is_lost or is_refused):
                 raise
             body.check_unchanged()
-            log.info("uid %s: the upload's answer was lost; asking the status", slot.uid)
-            if is_stored(service, slot.uid, settings=settings, clock=clock, silence=silence, on_working=on_working):
+            log.info("uid %s: nobody knows whether the upload arrived; asking the status", slot.uid)
+            within = STORED_LATE if last else STORED_WITHIN
+            if is_stored(
+                service,
+                slot.uid,
+                settings=settings,
+                clock=clock,
+                silence=silence,
+                within=within,
+                on_working=on_working,
+            ):
                 return
             if last:
                 raise

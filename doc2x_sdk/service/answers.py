@@ -74,13 +74,17 @@ CODES: Mapping[str, tuple[type[Doc2XError], str, str]] = {
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Answer:
-    """A whole answer: status, headers, and a body already held to its size limit."""
+    """A whole answer: status, headers, and a body already held to its size limit.
+
+    `whole_before` tells whether the request's body had left whole in an attempt before the one that this answers.
+    """
 
     status: int
     headers: Mapping[str, str] = field(repr=False)
     body: bytes = field(repr=False)
     key: APIKey | None = field(default=None, repr=False)
     retry_after: float | None = None
+    whole_before: bool = False
 
     @property
     def trace_id(self) -> str | None:

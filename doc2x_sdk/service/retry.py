@@ -89,6 +89,7 @@ class Call:
         body_length: bytes of the body, 0 without one.
         sent: bytes of the body handed to the socket in the present attempt.
         ever_sent: the most that any attempt handed over, those aside that the service refused with 429.
+        whole_before: whether an attempt before the present one handed over the whole body and was not so refused.
         answer_by: when the answer of the present attempt is due; None while the request is being sent.
         engine: the retry engine as far as it has come; None before the first attempt.
         gate: what paces its attempts; None for storage hosts.
@@ -106,6 +107,7 @@ class Call:
     body_length: int = 0
     sent: int = 0
     ever_sent: int = 0
+    whole_before: bool = False
     attempts: int = 0
     answer_by: Deadline | None = None
     engine: CallRetry | None = field(default=None, repr=False)
@@ -133,10 +135,12 @@ class Call:
 
     def end_attempt(self, *, refused: bool) -> None:
         """Forget an attempt that another follows; one that was `refused` has left nothing at the service."""
-        self.sent = 0
-        self.answer_by = None
         if refused:
             self.ever_sent = 0
+        elif self.body_length:
+            self.whole_before = self.whole_before or self.sent >= self.body_length
+        self.sent = 0
+        self.answer_by = None
 
     def count_body(self, length: int) -> None:
         """Count body bytes before they are handed to the socket: a failed write may still have sent some."""

@@ -115,25 +115,27 @@ class ServiceV2:
 
         Raises:
             NetworkError: no answer; with `sent` = "all" the file may be stored: ask the status before anything else.
-            Doc2XError: the storage host refused it (403: the URL has expired); nothing was stored.
+            Doc2XError: the storage host refused it (403: the URL has expired); nothing was stored. A refusal after an
+                attempt that sent all of it is a `NetworkError`: that attempt may be what used up the URL.
         """
         what = "The upload"
         answer = self.transport.put(slot.url, body, what)
         if 200 <= answer.status < 300:
             return
+        if answer.whole_before or answer.status >= 500:
+            trouble = "is in trouble" if answer.status >= 500 else "refused it after an attempt that may have arrived"
+            raise NetworkError(
+                f"{what}: the storage host {trouble}: {answer.excerpt()!r}",
+                status=answer.status,
+                uid=slot.uid,
+                sent="all",
+            )
         if answer.status == 403:
             raise Doc2XError(
                 f"{what}: the storage host refused the link, which may have expired: {answer.excerpt()!r}",
                 status=403,
                 uid=slot.uid,
                 advice="Run it again: a new link costs nothing.",
-            )
-        if answer.status >= 500:
-            raise NetworkError(
-                f"{what}: the storage host is in trouble: {answer.excerpt()!r}",
-                status=answer.status,
-                uid=slot.uid,
-                sent="all",
             )
         raise error_from_answer(answer, what, uid=slot.uid)
 

@@ -133,6 +133,40 @@ def test_a_store_that_never_recovers_ends_the_upload_without_a_new_uid(service: 
     assert (service.paid, service.count("preupload"), service.count("put")) == (0, 1, 6)
 
 
+@pytest.mark.faults("UP-08")
+@pytest.mark.parametrize("refused", [400, 401, 403, 404, 409, 412])
+def test_a_link_that_was_used_up_by_an_upload_which_arrived_is_no_reason_for_another(
+    refused: int, service: ScriptedService, paper: Path
+) -> None:
+    service.on("put", Done(reply(504)), reply(refused))  # stored, a gateway lost the answer, and the retry is refused
+    with service.client() as client:
+        assert client.convert(paper).uid == UID
+    assert (service.paid, service.count("put"), service.count("preupload")) == (1, 2, 1)
+
+
+@pytest.mark.faults("UP-08")
+def test_an_upload_that_shows_up_late_is_waited_for_when_its_link_is_used_up(
+    service: ScriptedService, paper: Path, clock: StillClock
+) -> None:
+    service.on("put", Done(close()), reply(403))
+    service.on("status", *[failed("parse_status_not_found")] * 18)
+    with service.client(clock) as client:
+        assert client.convert(paper).uid == UID
+    assert (service.paid, service.count("put"), service.count("preupload")) == (1, 2, 1)
+    assert sum(clock.sleeps) > 20  # and not 10, after which a file counts as lost where no link was refused
+
+
+@pytest.mark.faults("UP-08")
+def test_a_link_that_is_refused_after_a_lost_upload_is_replaced_once_the_service_knows_of_no_file(
+    service: ScriptedService, paper: Path, clock: StillClock
+) -> None:
+    service.on("put", reply(502), reply(403), reply(403))
+    with service.client(clock) as client:
+        assert client.convert(paper).uid == service.uids[1]
+    assert (service.paid, service.count("put"), service.count("preupload")) == (1, 4, 2)
+    assert sum(clock.sleeps) > 70  # "not found" for 10 s, and for 60 s after the second try
+
+
 # UP-02, UP-03, UP-12: what the store gets
 
 
