@@ -27,9 +27,12 @@ def key_path(environ: Mapping[str, str] | None = None) -> Path:
 
 
 def ledger_path(settings: Settings) -> Path:
-    """Return where the ledger is or would be."""
+    """Return where the ledger is or would be: its real path, since what lies beside it tells who is at work on it.
+
+    Two names of one ledger, one of them a link, must not be two ledgers to two processes.
+    """
     if settings.ledger:
-        return Path(settings.ledger).expanduser()
+        return Path(os.path.realpath(Path(settings.ledger).expanduser()))
     from platformdirs import user_state_path  # noqa: PLC0415 - only when no setting names the file
 
-    return user_state_path("doc2x", appauthor=False) / "ledger.sqlite3"
+    return Path(os.path.realpath(user_state_path("doc2x", appauthor=False) / "ledger.sqlite3"))

@@ -1,11 +1,12 @@
 """Claims: one thread of one process works on a parse; what a dead process held is adopted as it stands."""
 
 import threading
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
 
+from doc2x_sdk.config import ledger_path, load
 from doc2x_sdk.flow.kit import Stopped
 from doc2x_sdk.ledger.files import owners_of
 from doc2x_sdk.ledger.ledger import Ledger
@@ -68,6 +69,23 @@ def test_what_a_killed_process_held_is_adopted_as_it_stands(state: str, path: Pa
         with claim(ledger, 1) as receipt:
             assert receipt.row.state == state
             assert receipt.row.uid == ("uid-of-the-other" if state == "uploading" else None)
+
+
+@pytest.mark.faults("FS-07")
+@pytest.mark.parametrize("called", ["link.sqlite", "folder/ledger.sqlite3"])
+def test_a_process_that_calls_the_ledger_by_a_link_sees_who_holds_what(called: str, path: Path, tmp_path: Path) -> None:
+    Ledger(path).close()
+    beside = tmp_path / "elsewhere"
+    beside.mkdir()
+    (beside / "link.sqlite").symlink_to(path)
+    (beside / "folder").symlink_to(path.parent)
+    with closing(Ledger(ledger_path(load(ledger=str(beside / called)).settings))) as ledger:
+        with holding(path, 1, "planned") as process:
+            (row,) = ledger.jobs()
+            assert ledger.is_held(row)
+            process.kill()
+            process.wait()
+        assert not ledger.is_held(row)
 
 
 def test_the_marks_of_killed_processes_are_swept(path: Path, ledger: Ledger) -> None:
