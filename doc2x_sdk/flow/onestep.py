@@ -48,7 +48,7 @@ def pay_once(
             try:
                 answer = asking.ask(lambda body=body: send(body))  # type: ignore[misc]
             except Doc2XError as error:
-                note_failure(error, receipt)
+                note_failure(error, receipt, began=body.tell() > 0)
                 raise
             except CallbackRaised:  # while the body was read: it was not sent to its end
                 receipt.unpaid()
@@ -75,11 +75,14 @@ def opened(source: Source, kit: Kit, receipt: AnyReceipt, on_sent: Callable[[int
         raise
 
 
-def note_failure(error: Doc2XError, receipt: AnyReceipt) -> None:
-    """Note what an answer says that can't be used: a uid is paid, whatever came with it; a refusal costs nothing."""
+def note_failure(error: Doc2XError, receipt: AnyReceipt, *, began: bool) -> None:
+    """Note what an answer says that can't be used: a uid is paid, whatever came with it; a refusal costs nothing.
+
+    Nor does what failed before the body `began` to leave, such as the exchange of a key.
+    """
     if error.uid is not None:
         receipt.submitted(error.uid)
-    elif isinstance(error, OutcomeUnknown | ProtocolError):
+    elif began and isinstance(error, OutcomeUnknown | ProtocolError):
         receipt.unknown(error)
     else:
         receipt.unpaid(error)

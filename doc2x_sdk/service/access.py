@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from doc2x_sdk.clock import Clock
 from doc2x_sdk.config import APIKey
+from doc2x_sdk.errors import NetworkError
 from doc2x_sdk.service.answers import Answer
 from doc2x_sdk.service.refusals import is_refused
 
@@ -46,17 +47,27 @@ class Access:
         return answer
 
     def token(self) -> APIKey:
-        """Return the bearer; the first call exchanges the key. Raises what `exchange` raises."""
+        """Return the bearer; the first call exchanges the key.
+
+        Raises what `exchange` raises; a `NetworkError` says that nothing was `sent`, since the bearer's request was not.
+        """
         with self._lock:
             if self._token is None:
-                self._token = self._exchange()
+                self._token = self._exchanged()
             return self._token
 
     def renew(self, refused: APIKey) -> APIKey | None:
-        """Return another token than the refused one; None where there is none to be had."""
+        """Return another token than the refused one; None where there is none to be had. Raises as `token`."""
         if not self._renewable:
             return None
         with self._lock:
             if self._token is refused:
-                self._token = self._exchange()
+                self._token = self._exchanged()
             return self._token
+
+    def _exchanged(self) -> APIKey:
+        try:
+            return self._exchange()
+        except NetworkError as error:
+            error.sent = "nothing"
+            raise

@@ -282,11 +282,13 @@ class ServiceV1:
         """Send a form. A token that could have ended is tried first: in mid-body its refusal may never be read."""
 
         def send(token: APIKey) -> Answer:
-            form.seek(0)
-            return self.transport.call(
+            answer = self.transport.call(
                 "POST", self._prefix + path, what, resend=Resend.BEFORE_BODY, statuses=frozenset(), body=form,
                 headers={"Content-Type": form.content_type}, token=token, turn=Turn.BEGIN,
             )  # fmt: skip
+            if is_refused(answer):  # nothing was taken: back to where nothing has been sent
+                form.seek(0)
+            return answer
 
         if self._access.may_have_ended:
             self.quota()

@@ -17,7 +17,7 @@ from doc2x_sdk.local.settings import ServerSettings
 from doc2x_sdk.models import ExportLink, ParseOptions, SignedURL
 from doc2x_sdk.service import translations
 from tests.support.clocks import StillClock
-from tests.support.scripted import ScriptedServer, close, envelope, reply
+from tests.support.scripted import ScriptedServer, Step, close, envelope, reply
 from tests.support.scripted_service import make_pdf, make_zip
 from tests.support.v1 import PAPER, PICTURE, Shout, WallClock, client_of, pages, state, taken
 from tests.support.wire import KEY
@@ -25,6 +25,8 @@ from tests.support.wire import KEY
 MEGABYTE = 1024 * 1024
 REFRESH = "POST /api/token/refresh"
 UPLOAD = "POST /api/platform/async/pdf"
+TOKEN = reply(json=envelope({"token": "t-1", "refresh_token": "r-1"}, "ok"))
+LEFT = reply(json=envelope({"remain": 41}))
 
 
 @pytest.fixture(scope="module")
@@ -317,6 +319,27 @@ def test_a_lost_answer_is_unknown_and_stays_so_until_the_user_decides(paper: Pat
         assert client.convert(paper, retry_unknown=True).uid == "u-1"
         assert client.convert(paper).uid == "u-1"
     assert [request.target for request in server.requests if request.method == "POST"] == ["/api/v1/async/pdf"] * 2
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        [reply(200, b"<html>maintenance</html>")],
+        [TOKEN, reply(200, b"<html>maintenance</html>")],
+        [TOKEN, reply(json=envelope({}))],
+        [TOKEN, LEFT, reply(401), reply(500), reply(500), reply(500)],
+        [TOKEN, LEFT, reply(401), reply(200, b"<html>maintenance</html>")],
+    ],
+    ids=["exchange", "quota", "quota without a number", "exchange after a refusal", "page after a refusal"],
+)
+def test_what_fails_before_an_upload_leaves_no_doubt_about_it(steps: list[Step], paper: Path) -> None:
+    with ScriptedServer(*steps, TOKEN, LEFT, taken(), state("success", result=pages("one"))) as server:
+        with client_of(server, apikey="personal") as client:
+            with pytest.raises((errors.ProtocolError, errors.NetworkError)):
+                client.convert(paper, to="json")
+            assert [row.state for row in client.jobs()] == ["planned"]
+        with client_of(server, apikey="personal") as client:
+            assert client.convert(paper, to="json").pages[0].md == "one"
 
 
 @pytest.mark.faults("AP-05")
