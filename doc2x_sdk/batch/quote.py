@@ -39,7 +39,7 @@ VERDICTS = {
     "missing": "not there",
     "unreadable": "can't be read",
     "unsupported": "neither a PDF nor a picture",
-    "changed": "its results were made of an earlier content",
+    "changed": "what is there was made of an earlier content or of other pages",
     "unusable": "can't be used",
 }
 """Verdict -> what it means."""

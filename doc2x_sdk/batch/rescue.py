@@ -26,6 +26,8 @@ from doc2x_sdk.service.answers import NOT_FOUND
 __all__ = ["Rescue", "Task"]
 
 PAID = ("uploading", "submitted", "parsed")
+NOT_OF_THE_EXPORT = ("exporter", "pages")
+"""What the options of a result hold beside those of its export, see `ResultRow`."""
 
 
 class Task(NamedTuple):
@@ -148,7 +150,8 @@ class Rescue:
             return Done(row.source, error=error.about(uid=row.uid, source=row.source))
         target = path_of(group[0].target)
         name = target.name.removesuffix(plan.suffix_of(group[0].format))
-        options.pop("exporter", None)
+        for other in NOT_OF_THE_EXPORT:
+            options.pop(other, None)
         out = self._out or target.parent
         name = literal(name) if self._out is None else self._free(out, name, row)
         return Task(row, Wish(plan, export=ExportOptions(**options), out=out, name=name))
@@ -186,7 +189,8 @@ def grouped(results: Sequence[ResultRow]) -> list[list[ResultRow]]:
     groups: dict[tuple[str, str, str], list[ResultRow]] = defaultdict(list)
     for result in results:
         options = json.loads(result.options)
-        options.pop("exporter", None)
+        for other in NOT_OF_THE_EXPORT:
+            options.pop(other, None)
         groups[str(path_of(result.target).parent), result.source, json.dumps(options, sort_keys=True)].append(result)
     return list(groups.values())
 

@@ -54,6 +54,14 @@ def parts_of(source: Source, settings: Settings, pages: str | None) -> tuple[Par
     return tuple(Part(piece, label_of(piece)) for piece in pieces)
 
 
+def choice_of(source: Source, pages: str | None) -> str | None:
+    """Return a choice of pages as people call it; None for all pages. Raises as `parts_of`."""
+    if pages is None or source.is_picture:
+        return None
+    chosen = chosen_pages(pages, source)
+    return None if len(chosen) == source.pages else label_of(chosen)
+
+
 def ranges_of(pages: object) -> list[re.Match[str]]:
     """Take a choice of pages apart; raise `ConfigError` where it is not written as one."""
     if not isinstance(pages, str):  # scripts have no types

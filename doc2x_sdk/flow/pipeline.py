@@ -272,7 +272,7 @@ class Conversion:
             files={} if in_memory else self.results.files,
             contents=contents_of(publisher.folder) if in_memory and publisher else {},
             skipped=tuple(self.results.skipped),
-            warnings=(*self.parses.warnings, *(publisher.warnings if publisher else ())),
+            warnings=(*self.parses.warnings, *self.results.warnings, *(publisher.warnings if publisher else ())),
             failures=self.failures,
             archived=self.parses.archived,
         )

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import os
 from pathlib import Path
 
 from doc2x_sdk.errors import InputChanged, OutputError
+from doc2x_sdk.flow.book import choice_of
 from doc2x_sdk.flow.filenames import result_name
 from doc2x_sdk.flow.images import digest_of
 from doc2x_sdk.flow.kit import Kit
@@ -12,11 +15,16 @@ from doc2x_sdk.flow.publish import Publisher
 from doc2x_sdk.flow.receipts import AnyReceipt, NoReceipt, canonical, fields_of, path_text, where_of
 from doc2x_sdk.flow.source import Source
 from doc2x_sdk.flow.wish import Wish
-from doc2x_sdk.ledger.rows import ResultRow
+from doc2x_sdk.ledger.rows import ResultRow, TargetRow
 from doc2x_sdk.models import Document
 from doc2x_sdk.open_files import check_open_files
 
 __all__ = ["Results", "todo_of", "what_is_there"]
+
+REPLACE = "Convert it with --overwrite to replace it, or choose another name or folder."
+REPLACE_BRIEFLY = "--overwrite replaces it"
+OLDER = "an older file is in its place"
+"""How the reason begins of a result, not done yet, that is to replace a file."""
 
 
 class Results:
@@ -32,6 +40,7 @@ class Results:
         self._told: dict[Path, tuple[str, str, str]] = {}
         self.files: dict[str, Path] = {}
         self.skipped: list[str] = []
+        self.warnings: list[str] = []
 
     @property
     def _where(self) -> str:
@@ -43,9 +52,10 @@ class Results:
     def todo(self, publisher: Publisher) -> list[str]:
         """Return the wanted formats that are not there; the others are left as they are and reported.
 
-        Raises `InputChanged` for a result that was made here of an earlier content of the same input.
+        Those that were made with other options get a warning. Raises `InputChanged` for a result that was made here of
+        an earlier content, or of other pages, of the same input, and for a file that an earlier run was to replace.
         """
-        self.files, self.skipped = {}, []
+        self.files, self.skipped, self.warnings = {}, [], []
         missing = []
         for name in self._wish.plan.wanted:
             suffix = self._wish.plan.suffix_of(name)
@@ -60,8 +70,8 @@ class Results:
     def _is_result(self, target: Path, name: str) -> bool:
         """Tell whether a file is there to stay; false for what a run left that was stopped as it claimed the name.
 
-        Raises `InputChanged` when the ledger knows that it came from other bytes of the same input, `OutputError` when
-        it must be compared and can't be read.
+        Raises `InputChanged` when the ledger knows that it is none of this input as it is now, `OutputError` when it
+        must be compared and can't be read.
         """
         if self._kit.ledger is None or self._wish.out is None:
             return True
@@ -72,15 +82,37 @@ class Results:
         if known.state == "publishing" and regular:
             if known.sha256 == digest_there(target):
                 self._kit.ledger.finish(known)
+                known = known._replace(state="done", reason=None)
             elif target.stat().st_size == 0:  # the claim of a file system without hard links, see `disk.place`
                 target.unlink()
                 return False
         if known.source == self._where and known.source_sha256 != self._source.sha256:
-            raise InputChanged(
-                f"{target} was made of an earlier content of this file",
-                advice="Use --overwrite to replace it, or another name or folder.",
-            )
+            raise InputChanged(f"{target} was made of an earlier content of this file", advice=REPLACE)
+        if known.state != "done" and (known.reason or "").startswith(OLDER):
+            raise InputChanged(f"{target} is older: a run that was to replace it did not get so far", advice=REPLACE)
+        self._compare(known, target, name)
         return True
+
+    def _compare(self, known: TargetRow, target: Path, name: str) -> None:
+        """Raise `InputChanged` for a result of other pages than are wanted; warn of one made with other options."""
+        before, wanted = json.loads(known.options), json.loads(self._options(name))
+        pages = before.pop("pages", None)
+        if pages != wanted.pop("pages", None):
+            made_of = "all pages" if pages is None else f"pages {pages} only"
+            raise InputChanged(f"{target} was made of {made_of} of this file", advice=REPLACE)
+        if before != wanted or not self._is_parsed_alike(known):
+            self.warnings.append(f"{target.name} was made with other options and stays as it is; {REPLACE_BRIEFLY}")
+
+    def _is_parsed_alike(self, known: TargetRow) -> bool:
+        """Tell whether a result came of a parse with these options; what is fetched by its uid has its own."""
+        before, wanted = json.loads(known.parse_options), json.loads(canonical(fields_of(self._wish.parse)))
+        asked = {*before, *wanted} - {"pages", "as", "api"}  # a part of a book, how it was sent, and by which interface
+        return self._source.size == 0 or all(before.get(each) == wanted.get(each) for each in asked)
+
+    def _options(self, name: str) -> str:
+        """Return the options of a format as the ledger has them, see `ResultRow`."""
+        own, pages = self._wish.plan.options.get(name) or None, choice_of(self._source, self._wish.pages)
+        return canonical(fields_of(self._wish.export) | {"exporter": own, "pages": pages})
 
     def begin(self, receipt: AnyReceipt, todo: list[str]) -> None:
         """Write down what is wanted under a receipt, so that it can be fetched after any stop."""
@@ -117,9 +149,10 @@ class Results:
         if self._wish.out is None:
             return
         described = self._told.get(self.files[name])
+        if self._wish.overwrite and state != "done" and os.path.lexists(self.files[name]):
+            reason = OLDER if reason is None else f"{OLDER}; {reason}"
         if described is None:
-            options = fields_of(self._wish.export) | {"exporter": self._wish.plan.options.get(name) or None}
-            described = canonical(options), path_text(self.files[name]), self._where
+            described = self._options(name), path_text(self.files[name]), self._where
             self._told[self.files[name]] = described
         self._receipt.result(ResultRow(name, *described, state, sha256, reason), wait=wait)
 
@@ -144,7 +177,8 @@ def what_is_there(source: Source, wish: Wish, kit: Kit) -> Document | None:
     name = result_name(wish.name, source, uid=uid, clock=kit.clock)
     if results.todo(Publisher(wish.out, name, overwrite=False)):
         return None
-    return Document(source.name, uid, (), files=results.files, skipped=tuple(results.skipped))
+    left, warnings = tuple(results.skipped), tuple(results.warnings)
+    return Document(source.name, uid, (), files=results.files, skipped=left, warnings=warnings)
 
 
 def todo_of(source: Source, wish: Wish, kit: Kit) -> list[str]:

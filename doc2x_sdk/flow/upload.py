@@ -33,7 +33,7 @@ BLOCK_MOST = 1024 * 1024  # and of one that moves fast
 BLOCK_FAST = 0.1  # seconds below which the next block is twice as large;
 BLOCK_SLOW = 1.0  # above which it is half as large: a stop is looked at between two blocks, and each has its patience
 STORED_WITHIN = 10.0  # seconds in which a stored object shows up in the status,
-STORED_LATE = 60.0  # and after a second try: one that was refused may have been so because the first had arrived
+STORED_LATE = 60.0  # and where a second try was refused, perhaps because the first had arrived
 
 
 class SourceBody:
@@ -211,20 +211,20 @@ def send(
 ) -> None:
     """Send the bytes; when the answer is lost, ask the status, and send once more only if there is no file.
 
-    A link takes a file once: where another try than the first is refused the status decides as well. After the second
-    time it is asked for longer.
+    A link takes a file once: where another try than the first is refused the status decides as well, and is asked for
+    longer the second time.
     """
     for last in (False, True):
         try:
             service.put(slot, body)
         except Doc2XError as error:
             is_lost = isinstance(error, NetworkError) and error.sent == "all"
-            is_refused = last and not isinstance(error, NetworkError) and error.status is not None
+            is_refused = last and error.status is not None and error.status < 500
             if not (is_lost or is_refused):
                 raise
             body.check_unchanged()
             log.info("uid %s: nobody knows whether the upload arrived; asking the status", slot.uid)
-            within = STORED_LATE if last else STORED_WITHIN
+            within = STORED_LATE if is_refused else STORED_WITHIN
             if is_stored(
                 service,
                 slot.uid,

@@ -248,8 +248,9 @@ class Ledger:
 
         def look(connection: sqlite3.Connection) -> TargetRow | None:
             found = connection.execute(
-                "SELECT result.id, result.state, result.sha256, result.source, parse.sha256 "
-                "FROM result JOIN parse ON parse.id = result.parse WHERE target = ? AND format = ?",
+                "SELECT result.id, result.state, result.sha256, result.reason, result.source, parse.sha256, "
+                "result.options, parse.options FROM result JOIN parse ON parse.id = result.parse "
+                "WHERE target = ? AND format = ?",
                 (target, format),
             ).fetchone()
             return None if found is None else TargetRow(*found)

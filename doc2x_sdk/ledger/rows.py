@@ -41,8 +41,9 @@ class ParseKey(NamedTuple):
 class ResultRow(NamedTuple):
     """One format of one parse and where it goes. States: wanted, exporting, publishing, done, failed.
 
-    `options` are those of the export and, below `exporter`, of the format's own exporter, as canonical JSON. `source`
-    is the input that it was wanted of.
+    `options` are those of the export as canonical JSON; below `exporter` those of the format's own exporter, below
+    `pages` the choice of pages, where there is one. `source` is the input that it was wanted of. `reason` tells why it
+    failed, or that an older file has its place until it is done.
     """
 
     format: str
@@ -55,13 +56,19 @@ class ResultRow(NamedTuple):
 
 
 class TargetRow(NamedTuple):
-    """Whose a published file is: the row of the result, and the source that it was made of."""
+    """Whose a published file is: the row of the result, the source that it was made of, and with which options.
+
+    `options` and `reason` are those of a `ResultRow`, `parse_options` those of its `ParseKey`.
+    """
 
     id: int
     state: str
     sha256: str | None
+    reason: str | None
     source: str
     source_sha256: str
+    options: str
+    parse_options: str
 
 
 class ParseRow(NamedTuple):

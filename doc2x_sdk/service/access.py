@@ -49,7 +49,7 @@ class Access:
     def token(self) -> APIKey:
         """Return the bearer; the first call exchanges the key.
 
-        Raises what `exchange` raises; a `NetworkError` says that nothing was `sent`, since the bearer's request was not.
+        Raises what `exchange` raises; a `NetworkError` has nothing `sent`, since the bearer's own request was not.
         """
         with self._lock:
             if self._token is None:

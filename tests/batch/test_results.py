@@ -2,6 +2,8 @@
 
 import itertools
 import json
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,13 +13,23 @@ import pytest
 
 from doc2x_sdk import Doc2X
 from doc2x_sdk.batch import Done
-from doc2x_sdk.errors import ConfigError, Doc2XError, FileError, InputChanged, LedgerError, OutputError
+from doc2x_sdk.errors import (
+    ConfigError,
+    Doc2XError,
+    DownloadError,
+    FileError,
+    InputChanged,
+    LedgerError,
+    NetworkError,
+    OutputError,
+)
 from doc2x_sdk.ledger.rows import read_jobs
 from doc2x_sdk.models import Progress
 from tests.batch.conftest import Papers
 from tests.flow.folders import tree
 from tests.support.clocks import StillClock
-from tests.support.scripted_service import ScriptedService, make_pdf, told
+from tests.support.scripted import reply
+from tests.support.scripted_service import ScriptedService, make_pdf, make_zip, told
 from tests.support.wire import KEY
 
 
@@ -114,6 +126,72 @@ def test_an_input_that_was_edited_since_is_told_and_its_old_result_stays(
     with service.client() as client:
         (replaced,) = client.convert_many(paths[1:2], to="md", out=out, overwrite=True)
     assert (replaced.error, service.paid) == (None, 4)
+
+
+@pytest.mark.faults("FS-10")
+@pytest.mark.parametrize("stopped", ["before it came", "as it was placed"])
+def test_a_file_that_a_run_was_to_replace_is_not_taken_for_its_result(
+    stopped: str, service: ScriptedService, papers: Papers, out: Path
+) -> None:
+    (paper,) = papers(1)
+    with service.client() as client:
+        list(client.convert_many([paper], to="md", out=out))
+    old = tree(out)
+    paper.write_bytes(make_pdf(mark="a second edition"))
+    service.exports["md"] = make_zip({"md.md": "the second edition"})
+    if stopped == "before it came":
+        service.always("download", reply(500))
+        with service.client() as client:
+            (failed,) = client.convert_many([paper], to="md", out=out, overwrite=True)
+        assert isinstance(failed.error, DownloadError | NetworkError)
+        service.always("download", None)
+    else:
+        program = KILLED_AS_IT_IS_PLACED.format(key=KEY, origin=service.server.origin, paper=str(paper), out=str(out))
+        assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 9
+    assert {name: content for name, content in tree(out).items() if not name.startswith(".doc2x-")} == old
+    with service.client() as client:
+        (again,) = client.convert_many([paper], to="md", out=out)
+        told(again.error, "paper0.md is older", "--overwrite")
+        assert client.quote([paper], to="md", out=out).all().counts == {"changed": 1}
+        (replaced,) = client.convert_many([paper], to="md", out=out, overwrite=True)
+        assert (replaced.error, (out / "paper0.md").read_text()) == (None, "the second edition")
+        (there,) = client.convert_many([paper], to="md", out=out)
+    assert (there.was_there, service.paid) == (True, 2)
+
+
+KILLED_AS_IT_IS_PLACED = """
+import os
+from doc2x_sdk import Doc2X
+from doc2x_sdk.flow import publish
+publish.place = lambda *args, **options: os._exit(9)
+with Doc2X({key!r}, base_url={origin!r}) as client:
+    client.convert({paper!r}, to="md", out={out!r}, overwrite=True)
+"""
+
+
+def test_a_result_of_other_pages_is_no_result_and_one_of_other_options_is_told(
+    service: ScriptedService, tmp_path: Path, out: Path
+) -> None:
+    book = tmp_path / "book.pdf"
+    book.write_bytes(make_pdf(pages=2))
+    with service.client() as client:
+        client.convert(book, to="json", pages="2", out=out)
+        assert client.convert(book, to="json", pages=" 2-", out=out).skipped == ("json",)
+        with pytest.raises(InputChanged, match="made of pages 2 only of this file"):
+            client.convert(book, to="json", out=out)
+        with pytest.raises(InputChanged, match="pages 2 only"):
+            client.convert(book, to="json", pages="1", out=out)
+        assert service.paid == 1
+        service.pages.append(service.pages[0] | {"page_idx": 1})
+        assert client.convert(book, to="json", overwrite=True, out=out).warnings == ()
+        with pytest.raises(InputChanged, match="all pages of this file"):
+            client.convert(book, to="json", pages="1", out=out)
+        assert client.convert(book, to="json", pages="1-2", out=out).warnings == ()
+        client.convert(book, to="md", out=out)
+        for options in ({"formula": "dollar"}, {"model": "v3-2026"}):
+            (warning,) = client.convert(book, to="md", out=out, **options).warnings
+            assert warning == "book.md was made with other options and stays as it is; --overwrite replaces it"
+        assert client.fetch(service.uids[-1], to="md", result_name="book", out=out).warnings == ()
 
 
 @pytest.mark.faults("FS-09")
