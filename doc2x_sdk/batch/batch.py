@@ -17,24 +17,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from doc2x_sdk.batch.done import Done, unexpected
-from doc2x_sdk.batch.ends import Ends
+from doc2x_sdk.batch.ends import STOPPING, Ends
 from doc2x_sdk.batch.feed import Checked, Feed
 from doc2x_sdk.batch.names import Names
 from doc2x_sdk.batch.outage import Outage, Visit
 from doc2x_sdk.batch.room import WORKERS_MOST, once_open, workers_most
 from doc2x_sdk.batch.workers import Workers
 from doc2x_sdk.clock import Deadline
-from doc2x_sdk.errors import (
-    AuthError,
-    BudgetExceeded,
-    DiskFull,
-    Doc2XError,
-    LedgerError,
-    NetworkError,
-    QuotaExceeded,
-    RateLimit,
-    TooManyOpenFiles,
-)
+from doc2x_sdk.errors import BudgetExceeded, Doc2XError, LedgerError, NetworkError, RateLimit
 from doc2x_sdk.flow.callbacks import call_back
 from doc2x_sdk.flow.kit import Kit, Stopped
 from doc2x_sdk.flow.pipeline import convert_source
@@ -52,8 +42,6 @@ WORKERS_FIRST = 14
 WORKERS_A_SLOT = 5  # of several formats a document's exports take a few times as long as its parse
 WORKERS_SPARE = 4
 PAUSE_WHEN_FULL = 5.0  # seconds before a document that the service stayed too full for is tried again
-STOPPING = (AuthError, QuotaExceeded, BudgetExceeded, DiskFull, TooManyOpenFiles, LedgerError)
-"""Errors that concern every document to come."""
 
 
 class Batch:
@@ -83,7 +71,15 @@ class Batch:
         clock = kit.clock._replace(sleep=self._sleep)
         self._plain = kit.clock._replace(sleep=self._nap)
         silence = Silence(kit.settings.outage)
-        self._kit = replace(kit, clock=clock, stop=self.stop, hold=self._hold, in_batch=True, silence=silence)
+        self._kit = replace(
+            kit,
+            clock=clock,
+            stop=self.stop,
+            hold=self._hold,
+            in_batch=True,
+            silence=silence,
+            aside=lambda: self._outage.step_aside(self._visit),
+        )
         self._wish = wish
         self._ends = Ends(self._kit)
         self._names = Names(wish, self._kit)
@@ -105,6 +101,11 @@ class Batch:
         self.reason: Doc2XError | None = None
         """What let no further document begin; None while nothing did."""
         self._running = 0
+
+    @property
+    def _visit(self) -> Visit | None:
+        """What is known of the document that this thread works on."""
+        return getattr(self._local, "visit", None)
 
     @property
     def in_flight(self) -> int:
@@ -143,11 +144,10 @@ class Batch:
 
     def _sleep(self, seconds: float) -> None:
         """Sleep; a document at work then waits while the service gives no answer."""
-        visit: Visit | None = getattr(self._local, "visit", None)
-        if visit is None:
+        if self._visit is None:
             self._nap(seconds)
         else:
-            self._outage.sleep(visit, seconds)
+            self._outage.sleep(self._visit, seconds)
 
     def _nap(self, seconds: float) -> None:
         """Sleep, unless the batch is stopped meanwhile."""
@@ -160,7 +160,7 @@ class Batch:
     def _progress(self, progress: Progress) -> None:
         """Pass a step on; one of the parse comes with an answer of the service."""
         if progress.stage == "parse":
-            self._outage.over(getattr(self._local, "visit", None))
+            self._outage.over(self._visit)
         if self._on_progress is not None:
             call_back(self._on_progress, progress)
 
@@ -262,9 +262,10 @@ class Batch:
                 self._end(self._outage.reason)
             return goes_on
         self._outage.over()
-        if give_up.passed():
+        pause = max(PAUSE_WHEN_FULL, error.retry_after or 0.0)
+        if pause > give_up.left():
             return False
-        self._kit.clock.sleep(max(PAUSE_WHEN_FULL, error.retry_after or 0.0))
+        self._kit.clock.sleep(pause)
         return True
 
     def _converted(self, checked: Checked) -> Document:

@@ -109,6 +109,12 @@ class Outage:
         self._clock.sleep(seconds)
         self.enter(one)
 
+    def step_aside(self, one: Visit | None) -> None:
+        """Let others have the turn of a document that waits for one of them, who may stand behind it."""
+        if one is not None:
+            with self._changed:
+                self._step_back(one)
+
     def silent(self, one: Visit, error: NetworkError) -> bool:
         """Note a failure; False when the silence has lasted too long, and then `reason` says so.
 

@@ -22,7 +22,17 @@ from doc2x_sdk.flow.pdfium import pdfium_lock
 from doc2x_sdk.flow.source import Source, checked
 from doc2x_sdk.models import Bundle, ExportOptions, ParseStatus
 
-__all__ = ["JOINED_BY_PANDOC", "BookNatives", "Part", "check_formats", "cut", "joined", "parts_of", "ranges_of"]
+__all__ = [
+    "JOINED_BY_PANDOC",
+    "BookNatives",
+    "Part",
+    "check_formats",
+    "choice_of",
+    "cut",
+    "joined",
+    "parts_of",
+    "ranges_of",
+]
 
 RANGE = re.compile(r"\s*(\d{1,9})\s*(?:-\s*(\d{1,9})?\s*)?")
 JOINED_BY_PANDOC = frozenset({"tex", "docx"})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -36,6 +36,10 @@ PICTURE_FORMATS = frozenset({"md", "md_dollar"})
 BATCH_FLOOR = 0.4  # seconds between two looks at one of many documents
 
 
+def nothing() -> None:
+    """Do nothing."""
+
+
 class Stopped(Exception):
     """The work was asked to stop; what was paid is in the ledger and goes on with the same command."""
 
@@ -46,7 +50,7 @@ class Kit:
 
     `account` names whose pages are spent; `stop`, once set, ends the work at the next safe moment, and `hold` lets what
     was paid go on but nothing new begin; `budget` is asked before each paid step; `in_batch` looks at the service less
-    often, since many documents do.
+    often, since many documents do. `aside` is called while a document waits for another, and not for the service.
     """
 
     service: Service
@@ -66,6 +70,7 @@ class Kit:
     swept: set[Path] = field(default_factory=set, repr=False)
     staging: SharedStaging = field(default_factory=SharedStaging, repr=False)
     archive: Archive | None = None
+    aside: Callable[[], None] = nothing
 
     @property
     def floor(self) -> float:
@@ -83,6 +88,16 @@ class Kit:
         """Raise `Stopped` once the work was asked to stop."""
         if self.stop.is_set():
             raise Stopped
+
+    def check_claim(self) -> None:
+        """Step aside in the wait for who holds a receipt; raises as `check_stop`."""
+        self.aside()
+        self.check_stop()
+
+    def check_slot(self) -> None:
+        """Step aside in the wait for a slot; raises as `check_begin`."""
+        self.aside()
+        self.check_begin()
 
     def sweep(self, out: Path | None) -> None:
         """Remove what killed processes left in a folder of results, once a client."""
@@ -112,7 +127,7 @@ class Kit:
             return
         key = self.key_of_source(source, options, identity=identity, pages=pages)
         with self.ledger.claim(
-            key, source=where_of(source), size=source.size, pages=source.pages, check=self.check_stop
+            key, source=where_of(source), size=source.size, pages=source.pages, check=self.check_claim
         ) as receipt:
             yield receipt
 
@@ -158,6 +173,6 @@ class Kit:
             return
         key = ParseKey(row.account, row.sha256, row.options)
         with self.ledger.claim(
-            key, source=row.source, size=row.size, pages=row.pages, check=self.check_stop
+            key, source=row.source, size=row.size, pages=row.pages, check=self.check_claim
         ) as receipt:
             yield receipt if receipt.row.uid == uid else NoReceipt()

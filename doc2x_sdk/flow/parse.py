@@ -134,7 +134,7 @@ class Parsing:
         try:
             kit.check_begin()
             self.start_over()
-            receipt.wait_for_slot(kit.check_begin)
+            receipt.wait_for_slot(kit.check_slot)
             kit.check_begin()
             uid = self.send()
             receipt.submitted(uid)

@@ -226,13 +226,7 @@ def send(
             log.info("uid %s: nobody knows whether the upload arrived; asking the status", slot.uid)
             within = STORED_LATE if is_refused else STORED_WITHIN
             if is_stored(
-                service,
-                slot.uid,
-                settings=settings,
-                clock=clock,
-                silence=silence,
-                within=within,
-                on_working=on_working,
+                service, slot.uid, settings=settings, clock=clock, silence=silence, within=within, on_working=on_working
             ):
                 return
             if last:

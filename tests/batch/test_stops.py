@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from doc2x_sdk.batch.outage import Outage, Visit
+from doc2x_sdk.clock import Clock
 from doc2x_sdk.errors import (
     ArchiveError,
     AuthError,
@@ -21,6 +22,7 @@ from doc2x_sdk.errors import (
     LedgerError,
     NetworkError,
     QuotaExceeded,
+    RateLimit,
 )
 from doc2x_sdk.flow import publish
 from doc2x_sdk.flow.silence import Silence
@@ -607,6 +609,56 @@ def test_in_an_outage_documents_take_turns_ever_more_seldom_and_the_others_wait(
         clock.on_sleep = answered
         outage.sleep(first, 3.0)
         assert asked.pop()[1] is second
+
+
+@pytest.mark.faults("TR-17")
+@pytest.mark.parametrize("waits_for", ["who has the same document", "a slot"])
+def test_who_waits_for_another_document_keeps_nobody_from_seeing_that_an_outage_is_over(
+    waits_for: str, service: ScriptedService, papers: Papers, out: Path
+) -> None:
+    paths = papers(2)
+    if waits_for == "who has the same document":
+        paths[1].write_bytes(paths[0].read_bytes())
+    service.always("status", close())
+    over = threading.Timer(3.0, service.always, ("status", None))
+    with service.client(Real(), patience=1.0, retries=0, outage=60.0) as client:
+        if waits_for == "a slot":
+            account, ledger = client._kit.account, client._kit.ledger
+            assert ledger is not None
+            one = "INSERT INTO pace (account, tasks, pages, tasks_seen) VALUES (?, 1, 1000, 1)"
+            ledger._store.write(lambda connection: connection.execute(one, (account,)))
+        run = client.convert_many(paths, to="md", out=out)
+        in_vain = threading.Timer(40.0, run.stop)
+        over.start()
+        in_vain.start()
+        errors = [each.error for each in run]
+        in_vain.cancel()
+    assert errors == [None, None]
+    assert service.paid == (1 if waits_for == "who has the same document" else 2)
+
+
+class Real(StillClock):
+    """The machine's clocks."""
+
+    @property
+    def clock(self) -> Clock:
+        """What a client is handed."""
+        return Clock()
+
+
+@pytest.mark.faults("TR-05")
+def test_a_full_service_that_asks_to_wait_for_a_day_ends_its_document_alone(
+    service: ScriptedService, papers: Papers, out: Path
+) -> None:
+    clock = StillClock()
+    service.on("preupload", *[reply(429, headers=[("Retry-After", "86400")])] * 2)
+    with service.client(clock, patience=60.0, parse_timeout=600.0) as client:
+        done = list(client.convert_many(papers(3), to="md", out=out, jobs=1))
+    (refused,) = [each.error for each in done if each.error is not None]
+    assert isinstance(refused, RateLimit)
+    assert refused.retry_after == 86400
+    assert max(clock.sleeps) < 600
+    assert service.paid == 2
 
 
 def test_storage_that_is_out_of_reach_is_waited_for_too(service: ScriptedService, papers: Papers, out: Path) -> None:

@@ -20,9 +20,30 @@ UPLOADS = [
         "UP-01",
         UPLOAD + "test_a_lost_answer_to_the_upload_is_settled_by_the_status",
         "flow/upload.py",
-        "            if is_stored(service, slot.uid, settings=settings, clock=clock, silence=silence, "
-        "on_working=on_working):\n                return\n",
-        "",
+        "within=within, on_working=on_working\n            ):\n                return\n",
+        "within=within, on_working=on_working\n            ):\n                pass\n",
+    ),
+    Guard(
+        "UP-08",
+        UPLOAD + "test_a_link_that_was_used_up_by_an_upload_which_arrived_is_no_reason_for_another",
+        "service/v2.py",
+        "if answer.whole_before or answer.status >= 500:",
+        "if answer.status >= 500:",
+        case="UP-08-403",
+    ),
+    Guard(
+        "UP-08",
+        UPLOAD + "test_an_upload_that_shows_up_late_is_waited_for_when_its_link_is_used_up",
+        "flow/upload.py",
+        "            if not (is_lost or is_refused):",
+        "            if not is_lost:",
+    ),
+    Guard(
+        "UP-08",
+        UPLOAD + "test_a_link_that_is_refused_after_a_lost_upload_is_replaced_once_the_service_knows_of_no_file",
+        "flow/upload.py",
+        "within = STORED_LATE if is_refused else STORED_WITHIN",
+        "within = STORED_WITHIN",
     ),
     Guard(
         "UP-08",

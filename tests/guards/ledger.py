@@ -9,10 +9,11 @@ LEDGER, FILES, STORE, OWNER, ADMISSION = (
     "ledger/owner.py",
     "ledger/admission.py",
 )
-PARSE, RESULTS, BATCH, OUTAGE = (
+PARSE, RESULTS, BATCH, ENDS, OUTAGE = (
     "flow/parse.py",
     "flow/results.py",
     "batch/batch.py",
+    "batch/ends.py",
     "batch/outage.py",
 )
 
@@ -142,7 +143,7 @@ GUARDS = [
     Guard(
         "AP-04",
         "batch/test_stops.py::test_an_empty_account_stops_the_batch_and_a_later_run_goes_on",
-        BATCH,
+        ENDS,
         "STOPPING = (AuthError, QuotaExceeded,",
         "STOPPING = (AuthError,",
     ),
@@ -177,7 +178,7 @@ GUARDS = [
     Guard(
         "AP-07",
         "batch/test_stops.py::test_a_refused_key_stops_the_batch_and_leaves_all_to_go_on",
-        BATCH,
+        ENDS,
         "STOPPING = (AuthError, QuotaExceeded,",
         "STOPPING = (QuotaExceeded,",
         hangs=True,
@@ -505,8 +506,38 @@ GUARDS = [
         "TR-17",
         "batch/test_stops.py::test_whether_a_lost_upload_arrived_is_asked_ever_more_seldom_until_one_does",
         BATCH,
-        'self._outage.over(getattr(self._local, "visit", None))',
+        "self._outage.over(self._visit)",
         "self._outage.over()",
+    ),
+    Guard(
+        "TR-17",
+        "batch/test_stops.py::test_who_waits_for_another_document_keeps_nobody_from_seeing_that_an_outage_is_over",
+        "flow/kit.py",
+        "check=self.check_claim\n        ) as receipt:\n            yield receipt\n\n",
+        "check=self.check_stop\n        ) as receipt:\n            yield receipt\n\n",
+        case="who has the same document",
+    ),
+    Guard(
+        "TR-17",
+        "batch/test_stops.py::test_who_waits_for_another_document_keeps_nobody_from_seeing_that_an_outage_is_over",
+        PARSE,
+        "receipt.wait_for_slot(kit.check_slot)",
+        "receipt.wait_for_slot(kit.check_begin)",
+        case="a slot",
+    ),
+    Guard(
+        "TR-05",
+        "batch/test_stops.py::test_a_full_service_that_asks_to_wait_for_a_day_ends_its_document_alone",
+        BATCH,
+        "        if pause > give_up.left():\n            return False\n",
+        "",
+    ),
+    Guard(
+        "FS-10",
+        "batch/test_results.py::test_a_file_that_a_run_was_to_replace_is_not_taken_for_its_result",
+        RESULTS,
+        'if known.state != "done" and (known.reason or "").startswith(OLDER):',
+        "if False:",
     ),
     Guard(
         "TR-17",
