@@ -91,7 +91,7 @@ class Parsing:
             return None
         log.info("%s: going on with uid %s (%s)", self._source.name, uid, row.state)
         just_sent = row.state == "submitted" and not self._is_old(row)
-        return self._wait(uid, first=False, fresh=just_sent)
+        return self._wait(uid, first=False, fresh=just_sent, young=not self._is_old(row))
 
     def known_uid(self, wish: Wish) -> str | None:
         """Return the uid that was paid, or may have been; None where there is none that could be used.
@@ -140,7 +140,7 @@ class Parsing:
             receipt.submitted(uid)
             self._report.uid = self._uid = uid
             self._report("parse", 0, 100)
-            return self._wait(uid, first=True, fresh=True)
+            return self._wait(uid, first=True, fresh=True, young=True)
         except Stopped:
             if receipt.row is not None and receipt.row.state == "reserving":
                 with suppress(LedgerError):  # it may be closed by now
@@ -223,7 +223,7 @@ class Parsing:
             on_working=self._seen_at_work,
         )
 
-    def _wait(self, uid: str, *, first: bool, fresh: bool) -> ParseStatus | None:
+    def _wait(self, uid: str, *, first: bool, fresh: bool, young: bool) -> ParseStatus | None:
         """Wait for a uid; None where the service does not know it or never began with it, so that nothing is paid."""
         kit, source, receipt = self._kit, self._source, self._receipt
         working = self._working or (receipt.row is not None and receipt.row.working)
@@ -237,6 +237,7 @@ class Parsing:
                 floor=kit.floor,
                 pages=self._pages,
                 fresh=fresh,
+                young=young,
                 working=working,
                 early=fresh and kit.in_batch and receipt.probes,
                 speed=kit.speed if self._pages is not None else None,

@@ -18,7 +18,7 @@ __all__ = ["Forgiving"]
 log = logging.getLogger("doc2x_sdk")
 
 T = TypeVar("T")
-NOT_FOUND_GRACE = 30.0  # seconds after an upload in which the service may not know its uid yet
+NOT_FOUND_GRACE = 30.0  # seconds for which the service may say that it does not know a uid which it must have
 HELD_UP_FIRST = 0.8  # seconds until one that a limit holds up is asked about again, if no other's parse ends
 TROUBLE_CODES = frozenset({"internal_error", "parse_create_task_error", "parse_error"})
 
@@ -28,9 +28,9 @@ class Forgiving:
 
     Forgiven until the deadline, which is the caller's to watch: HTTP 429 to a poll, which says nothing about the uid,
     and limit codes once the service was seen at work on it. Forgiven for `patience` seconds in a row: limit codes
-    before that, no or unreadable answers. Forgiven a few times: the service's own trouble. Forgiven for 30 s after an
-    upload (`fresh`): an unknown uid. Everything else is raised at once. Without `network` it is no poll: answers that
-    did not come are raised, and 429 counts as a limit code.
+    before that, no or unreadable answers. Forgiven a few times: the service's own trouble. Forgiven for 30 s in a row,
+    while the uid is `young`: that the service does not know it. Everything else is raised at once. Without `network` it
+    is no poll: answers that did not come are raised, and 429 counts as a limit code.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class Forgiving:
         *,
         patience: float,
         retries: int,
-        fresh: bool = False,
+        young: bool = False,
         network: bool = True,
     ) -> None:
         self._clock = clock
@@ -50,7 +50,8 @@ class Forgiving:
         self._trouble = 0
         self._failing_since: float | None = None
         self._asked = 0.0
-        self._grace = clock.deadline(NOT_FOUND_GRACE if fresh else 0.0)
+        self._young = young
+        self._not_found: Deadline | None = None
         self._pace = GrowingPace(clock, first=1.0, most=LONGEST_PAUSE)
         self.deadline = deadline
         self.working = False
@@ -78,7 +79,7 @@ class Forgiving:
             return None
         self._heard(None, asked)
         self._trouble = 0
-        self._failing_since = None
+        self._failing_since = self._not_found = None
         self._pace = GrowingPace(self._clock, first=1.0, most=LONGEST_PAUSE)
         return answer
 
@@ -96,7 +97,8 @@ class Forgiving:
     def forgive(self, error: Doc2XError) -> bool:
         """Tell whether to ask again after this failure."""
         if error.code == NOT_FOUND:
-            return not self._grace.passed()
+            self._not_found = self._not_found or self._clock.deadline(NOT_FOUND_GRACE if self._young else 0.0)
+            return not self._not_found.passed()
         if error.code in TROUBLE_CODES and isinstance(error, TaskFailed):
             self._trouble += 1
             return self._trouble <= self._retries

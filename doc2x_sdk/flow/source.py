@@ -22,7 +22,7 @@ from doc2x_sdk.flow.disk import reading, writing
 from doc2x_sdk.flow.pdfium import count_pages
 from doc2x_sdk.open_files import check_open_files
 
-__all__ = ["Input", "Source", "checked", "copy_to", "open_source", "printable"]
+__all__ = ["Input", "Source", "checked", "copy_to", "open_source", "printable", "stamp_from"]
 
 log = logging.getLogger("doc2x_sdk")
 
@@ -206,8 +206,12 @@ def check_size(size: int, kind: str | None, name: str, settings: Settings) -> No
 
 
 def stamp_of(path: Path) -> Stamp:
+    """Return the stamp of the file that has a path now."""
+    return stamp_from(path.stat())
+
+
+def stamp_from(state: os.stat_result) -> Stamp:
     """Return size, time of change and of status change in ns, and inode."""
-    state = path.stat()
     return state.st_size, state.st_mtime_ns, state.st_ctime_ns, state.st_ino
 
 

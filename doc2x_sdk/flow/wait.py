@@ -42,6 +42,7 @@ def wait(
     floor: float,
     pages: int | None = None,
     fresh: bool = False,
+    young: bool = False,
     working: bool = False,
     early: bool = False,
     speed: ParseSpeed | None = None,
@@ -62,7 +63,8 @@ def wait(
         deadline: when to give up waiting.
         floor: shortest pause between two looks, in seconds.
         pages: what the document has, where it is known; the result must have as many.
-        fresh: the upload has just ended, so the service may not know the uid yet.
+        fresh: the upload has just ended, so a look at once is of no use.
+        young: the service must know the uid, or will soon: that it does not is believed after half a minute only.
         working: the service was seen at work on it before.
         early: look soon whether it is.
         speed: of other parses: what the first look goes by, and what it teaches.
@@ -83,7 +85,7 @@ def wait(
     fast = floor < FAST
     start, per_page = HERE if fast else (0.5, 0.15)
     pace = ParsePace(clock, pages or 1, floor=floor, start=start, per_page=per_page, speed=speed if fresh else None)
-    polls = Forgiving(clock, deadline, patience=settings.patience, retries=settings.retries, fresh=fresh)
+    polls = Forgiving(clock, deadline, patience=settings.patience, retries=settings.retries, young=fresh or young)
     polls.on_limit, polls.working, polls.others, polls.silence = on_limit, working, others, silence
     shown, word, tell = 0, "not asked yet", on_progress or untold
     room = others.a_parse_ended if others is not None else no_room

@@ -612,21 +612,14 @@ def test_in_an_outage_documents_take_turns_ever_more_seldom_and_the_others_wait(
 
 
 @pytest.mark.faults("TR-17")
-@pytest.mark.parametrize("waits_for", ["who has the same document", "a slot"])
 def test_who_waits_for_another_document_keeps_nobody_from_seeing_that_an_outage_is_over(
-    waits_for: str, service: ScriptedService, papers: Papers, out: Path
+    service: ScriptedService, papers: Papers, out: Path
 ) -> None:
     paths = papers(2)
-    if waits_for == "who has the same document":
-        paths[1].write_bytes(paths[0].read_bytes())
+    paths[1].write_bytes(paths[0].read_bytes())
     service.always("status", close())
     over = threading.Timer(3.0, service.always, ("status", None))
     with service.client(Real(), patience=1.0, retries=0, outage=60.0) as client:
-        if waits_for == "a slot":
-            account, ledger = client._kit.account, client._kit.ledger
-            assert ledger is not None
-            one = "INSERT INTO pace (account, tasks, pages, tasks_seen) VALUES (?, 1, 1000, 1)"
-            ledger._store.write(lambda connection: connection.execute(one, (account,)))
         run = client.convert_many(paths, to="md", out=out)
         in_vain = threading.Timer(40.0, run.stop)
         over.start()
@@ -634,7 +627,7 @@ def test_who_waits_for_another_document_keeps_nobody_from_seeing_that_an_outage_
         errors = [each.error for each in run]
         in_vain.cancel()
     assert errors == [None, None]
-    assert service.paid == (1 if waits_for == "who has the same document" else 2)
+    assert service.paid == 1
 
 
 class Real(StillClock):

@@ -366,6 +366,18 @@ def unchanging(path: Path) -> tuple[int, int, int, int]:
     return path.stat().st_size, 2**62, 0, 0
 
 
+def link(path: Path) -> None:
+    os.link(path, path.with_name("backup.pdf"))
+
+
+def forbid(path: Path) -> None:
+    path.chmod(0o400)
+
+
+def move(path: Path) -> None:
+    path.rename(path.with_name("moved.pdf"))
+
+
 def replace(path: Path) -> None:
     """Put another file of the same size and time under the name."""
     before = path.stat()
@@ -376,7 +388,7 @@ def replace(path: Path) -> None:
 
 
 @pytest.mark.faults("UP-05")
-@pytest.mark.parametrize("change", [grow, shrink, edit_unseen, replace, remove])
+@pytest.mark.parametrize("change", [grow, shrink, edit_unseen])
 def test_a_file_that_changes_while_it_is_sent_is_not_converted(
     change: Callable[[Path], None], service: ScriptedService, tmp_path: Path, out: Path
 ) -> None:
@@ -390,11 +402,39 @@ def test_a_file_that_changes_while_it_is_sent_is_not_converted(
 
 
 @pytest.mark.faults("UP-05")
+@pytest.mark.parametrize("change", [replace, remove, link, forbid, move])
+@pytest.mark.parametrize("settled", [False, True])
+def test_what_becomes_of_a_files_name_while_it_is_sent_is_nothing_to_its_bytes(
+    settled: bool,
+    change: Callable[[Path], None],
+    service: ScriptedService,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    if settled:
+        for name in ("SETTLED_NS", "SETTLED_FINE_NS"):  # as if the file were older than it is
+            monkeypatch.setattr(f"doc2x_sdk.flow.source.{name}", 0)
+    path = make_text(tmp_path, "moving.pdf", make_pdf(size=24_000_000))
+    content = path.read_bytes()
+
+    def act(conversation: Conversation, request: Request) -> None:
+        change(path)
+        reply(200).action(conversation, request)
+
+    service.on("put", Done(Step(act)))
+    with service.client() as client:
+        assert client.convert(path, to="md").uid == UID
+        assert client.convert(content, name="again.pdf", to="md").uid == UID
+    assert (service.count("preupload"), service.count("put")) == (1, 1)
+
+
+@pytest.mark.faults("UP-05")
 def test_a_change_that_no_time_of_the_file_shows_is_noticed_by_its_bytes(
     service: ScriptedService, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # a file system with coarse times, or one without a time of status change
     monkeypatch.setattr("doc2x_sdk.flow.source.stamp_of", unchanging)
+    monkeypatch.setattr("doc2x_sdk.flow.upload.stamp_from", lambda _: unchanging(path))
     path = make_text(tmp_path, "coarse.pdf", make_pdf(400, size=24_000_000))
     service.on("put", change_while_sent(path, edit_unseen))
     with service.client() as client, pytest.raises(InputChanged) as caught:

@@ -205,6 +205,28 @@ def test_a_uid_that_stays_unknown_is_an_error_that_names_it(service: ScriptedSer
 
 
 @pytest.mark.faults("PO-08")
+@pytest.mark.parametrize("state", ["uploading", "submitted", "parsed"])
+@pytest.mark.parametrize("heard", ["processing", "full", "nothing", "long ago"])
+def test_a_young_uid_that_is_not_known_for_a_moment_is_not_paid_again(
+    heard: str, state: str, service: ScriptedService, paper: Path
+) -> None:
+    with service.client() as client:
+        uid = client.upload(paper)
+        (row,) = client.jobs()
+        assert client._kit.ledger is not None
+        client._kit.ledger.change(row.id, {"state": state}, wait=True)  # as a killed run left it
+        before = {
+            "processing": [processing(10)] * 2,
+            "full": [failed("parse_task_limit_exceeded")] * 2,
+            "nothing": [],
+            "long ago": [NOT_FOUND, *[processing(10)] * 20],  # each time half a minute is believed
+        }
+        service.on("status", *before[heard], NOT_FOUND, NOT_FOUND)
+        assert client.convert(paper).uid == uid
+    assert (service.paid, service.count("put"), service.count("preupload")) == (1, 1, 1)
+
+
+@pytest.mark.faults("PO-08")
 def test_an_old_uid_that_is_unknown_is_told_at_once(service: ScriptedService) -> None:
     with service.client() as client, pytest.raises(TaskFailed) as caught:
         client.fetch("0192d745-dead", to="md")

@@ -515,15 +515,6 @@ GUARDS = [
         "flow/kit.py",
         "check=self.check_claim\n        ) as receipt:\n            yield receipt\n\n",
         "check=self.check_stop\n        ) as receipt:\n            yield receipt\n\n",
-        case="who has the same document",
-    ),
-    Guard(
-        "TR-17",
-        "batch/test_stops.py::test_who_waits_for_another_document_keeps_nobody_from_seeing_that_an_outage_is_over",
-        PARSE,
-        "receipt.wait_for_slot(kit.check_slot)",
-        "receipt.wait_for_slot(kit.check_begin)",
-        case="a slot",
     ),
     Guard(
         "TR-05",
