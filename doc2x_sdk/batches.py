@@ -82,7 +82,7 @@ class Batches(Steps):
 
         Raises:
             LedgerError: there is no ledger that can be written; a batch does not run without.
-            ConfigError: an unknown format or option, or one path in place of many.
+            ConfigError: an unknown format or option, `jobs` is no number from 1, or one path in place of many.
         """
         from doc2x_sdk.batch import Batch, BatchRun  # noqa: PLC0415 - only many documents need it
 
@@ -101,7 +101,12 @@ class Batches(Steps):
         )
         kit = replace(self._kit, budget=Budget(max_pages))
         batch = Batch(
-            several(sources), self._checked(wish), kit, jobs=jobs, fail_fast=fail_fast, on_progress=on_progress
+            several(sources),
+            self._checked(wish),
+            kit,
+            jobs=count_of(jobs),
+            fail_fast=fail_fast,
+            on_progress=on_progress,
         )
         run = BatchRun(batch)
         self._runs.add(run)
@@ -195,7 +200,7 @@ class Batches(Steps):
 
         Raises:
             LedgerError: there is no ledger to read.
-            ConfigError: an unknown format.
+            ConfigError: an unknown format, or `jobs` is no number from 1.
         """
         from doc2x_sdk.batch import Rescue, RescueRun  # noqa: PLC0415 - only many documents need it
 
@@ -204,7 +209,7 @@ class Batches(Steps):
         formats = (to,) if isinstance(to, str) else tuple(to)
         self._kit.formats.plan(formats)
         rescue = Rescue(self._kit, out=None if out is None else Path(out), to=formats, on_progress=on_progress)
-        run = RescueRun(rescue, jobs=jobs)
+        run = RescueRun(rescue, jobs=count_of(jobs))
         self._runs.add(run)
         return run
 
@@ -217,3 +222,10 @@ def several(sources: Iterable[str | os.PathLike[str]]) -> Iterable[str | os.Path
             advice="Give a list, or a generator such as Path('papers').glob('*.pdf'); `convert` takes a single one.",
         )
     return sources
+
+
+def count_of(jobs: int | None) -> int | None:
+    """Return how many documents may be at work; raise `ConfigError` for what is no number from 1, and not None."""
+    if jobs is not None and (not isinstance(jobs, int) or isinstance(jobs, bool) or jobs < 1):
+        raise ConfigError(f"`jobs` is a number from 1, or None, not {jobs!r}", advice="None decides by itself.")
+    return jobs

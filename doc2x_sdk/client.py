@@ -18,7 +18,7 @@ import requests  # noqa: F401
 from doc2x_sdk import config
 from doc2x_sdk.batches import Batches, To
 from doc2x_sdk.clock import Clock
-from doc2x_sdk.errors import LedgerError
+from doc2x_sdk.errors import ConfigError, LedgerError
 from doc2x_sdk.flow import pipeline
 from doc2x_sdk.flow.budget import Budget
 from doc2x_sdk.flow.fetch import ExportSlots
@@ -41,6 +41,7 @@ __all__ = ["Doc2X"]
 
 log = logging.getLogger("doc2x_sdk")
 
+GO_ON = "Close it after the last result; the same call, by a new client, goes on with what was paid."
 OF_THIS_MACHINE = ("ledger", "archive", "archive_days", "archive_size", "exporter_timeout")
 """Settings that are not about an account or its service, so that they count for `Doc2X.local` too."""
 
@@ -170,7 +171,7 @@ class Doc2X(Batches):
         """Stop what batches and rescues still do, close the connections, and end the server that `local` started."""
         self._closed = True
         for run in list(self._runs):
-            run.close()
+            run.cut_short(ConfigError("This client was closed before all was done", advice=GO_ON))
         self._kit.service.close()
         if self._kit.ledger is not None:
             self._kit.ledger.close()

@@ -115,8 +115,8 @@ class Batch:
     def results(self) -> Generator[Done]:
         """Start the workers and yield what becomes of each input, in finishing order; closing it stops the batch.
 
-        Raises `OutputError` before the first when the output folder can't be written, and what `paths` raised, once
-        the documents that were begun have ended.
+        Raises `OutputError` before the first when the output folder can't be written, what `paths` raised, once the
+        documents that were begun have ended, and at once what ends a process, where a callback raised it.
         """
         self._kit.sweep(self._wish.out)
         with staging(self._wish.out):
@@ -131,8 +131,9 @@ class Batch:
                     yield self._ends.not_sent(name, self.reason)
         finally:
             self.close()
-        if self._feed.failure is not None:
-            raise self._feed.failure
+        failure = self._workers.failure or self._feed.failure
+        if failure is not None:
+            raise failure
 
     def close(self) -> None:
         """Stop: nothing more is uploaded, and what was paid stays in the ledger."""

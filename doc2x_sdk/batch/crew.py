@@ -38,8 +38,9 @@ class Crew:
         finally:
             self.close()
         yield from self._workers.left()
-        if self._failure is not None:
-            raise self._failure
+        failure = self._workers.failure or self._failure
+        if failure is not None:
+            raise failure
 
     def close(self) -> None:
         """Fetch nothing more."""

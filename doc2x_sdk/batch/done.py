@@ -6,7 +6,17 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from doc2x_sdk.errors import ArchiveError, Doc2XError, ExporterError, FileError, LedgerError, TaskFailed
+from doc2x_sdk.errors import (
+    ArchiveError,
+    Doc2XError,
+    DownloadError,
+    ExporterError,
+    FileError,
+    LedgerError,
+    OutcomeUnknown,
+    TaskFailed,
+    WaitTimeout,
+)
 from doc2x_sdk.flow.callbacks import CallbackRaised
 from doc2x_sdk.ledger.ledger import Ledger
 from doc2x_sdk.ledger.rows import LOCAL, ParseKey
@@ -15,6 +25,8 @@ from doc2x_sdk.models import Document
 __all__ = ["Done", "because", "is_not_there", "is_to_fetch", "is_unsent", "unexpected"]
 
 OF_THE_DOCUMENT = (TaskFailed, ArchiveError, ExporterError, FileError)  # the same command meets them again
+OF_ONE = (*OF_THE_DOCUMENT, DownloadError, OutcomeUnknown, WaitTimeout)  # say nothing about another document
+GO_ON = "Correct or leave out that one; the same call goes on with the others."
 PAID = {"submitted", "parsed"}
 UNSENT = {"planned", "reserving"}
 NOT_THERE = UNSENT | {"uploading"}
@@ -78,9 +90,15 @@ def states_of(ledger: Ledger | None, key: ParseKey) -> set[str]:
 
 
 def because(reason: Doc2XError | None, what: str, name: str) -> Doc2XError:
-    """Return the error of a document that what stopped the batch kept from something; that is its cause."""
+    """Return the error of a document that what stopped the batch kept from something; that is its cause.
+
+    It is of the cause's class, unless that is about another document alone, where the first failure stops a batch.
+    """
     found = reason or Doc2XError("The batch was stopped", advice="")
-    error = type(found)(f"{what}: {found.message}", advice=found.advice, code=found.code, source=name)
+    kind, told, advice = type(found), found.message, found.advice
+    if isinstance(found, OF_ONE):
+        kind, told, advice = Doc2XError, f"the batch stopped at {found.source}: {told}", GO_ON
+    error = kind(f"{what}: {told}", advice=advice, code=found.code, source=name)
     error.__cause__ = reason
     return error
 

@@ -67,7 +67,7 @@ class Feed:
         self._checking = 0
         self._asking = False
         self._exhausted = False
-        self.failure: Exception | None = None
+        self.failure: BaseException | None = None
         """What the iterable of paths raised, if it did."""
 
     @property
@@ -155,7 +155,7 @@ class Feed:
             template = self._reserve(path)
         except StopIteration:
             pass
-        except Exception as error:  # noqa: BLE001 - it is the caller's iterable; he gets it back
+        except BaseException as error:  # noqa: BLE001 - it is the caller's iterable; he gets it back, a sys.exit too
             path, self.failure = None, error
         with self._changed:
             self._asking = False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Generator, Iterator
+from contextlib import suppress
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -38,12 +39,20 @@ class StoppableRun:
     def __init__(self, work: Work) -> None:
         self._work = work
         self._results = work.results()
+        self._is_over = False
+        self._cut_short: Doc2XError | None = None
 
     def __iter__(self) -> Self:
         return self
 
     def __next__(self) -> Done:
-        return next(self._results)
+        try:
+            return next(self._results)
+        except StopIteration:
+            if self._cut_short is not None:
+                raise self._cut_short from None
+            self._is_over = True
+            raise
 
     def __enter__(self) -> Self:
         return self
@@ -59,8 +68,19 @@ class StoppableRun:
 
     def close(self) -> None:
         """Stop: nothing more is sent or fetched; takes a few seconds."""
+        self._is_over = True
+        self._end()
+
+    def cut_short(self, reason: Doc2XError) -> None:
+        """Stop it from elsewhere; who iterates over it gets the reason, so that he does not take it for its end."""
+        if not self._is_over:
+            self._cut_short = reason
+        self._end()
+
+    def _end(self) -> None:
         self._work.close()
-        self._results.close()
+        with suppress(ValueError):  # another thread is in it, and sees the end
+            self._results.close()
 
 
 class BatchRun(StoppableRun):

@@ -43,6 +43,8 @@ class Workers:
         self._threads: list[threading.Thread] = []
         self._working = 0
         self._most = sys.maxsize
+        self.failure: BaseException | None = None
+        """What ended a thread, such as a callback's `sys.exit`, for the caller; then the work is stopped."""
 
     def hire(self, up_to: int) -> None:
         """Start threads until there have been so many, or the system allows no more, unless the work is stopped.
@@ -105,6 +107,9 @@ class Workers:
     def _run(self) -> None:
         try:
             self._work()
+        except BaseException as error:  # noqa: BLE001 - it would end this thread alone
+            self.failure = self.failure or error
+            self._stop.set()
         finally:
             with self._guard:
                 self._working -= 1

@@ -5,16 +5,20 @@ import re
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from doc2x_sdk.batch import Done
 from doc2x_sdk.batch.outage import Outage, Visit
 from doc2x_sdk.clock import Clock
 from doc2x_sdk.errors import (
     ArchiveError,
     AuthError,
     BudgetExceeded,
+    ConfigError,
     DiskFull,
     Doc2XError,
     FileError,
@@ -654,6 +658,71 @@ def test_a_full_service_that_asks_to_wait_for_a_day_ends_its_document_alone(
     assert service.paid == 2
 
 
+@pytest.mark.parametrize("kind", [SystemExit, KeyboardInterrupt])
+@pytest.mark.parametrize("raised_by", ["the inputs", "the callback"])
+def test_what_ends_a_process_reaches_the_caller(
+    raised_by: str, kind: type[BaseException], service: ScriptedService, papers: Papers, out: Path
+) -> None:
+    def some() -> Iterator[Path]:
+        yield from papers(2)
+        raise kind("the list is broken")
+
+    def on_progress(progress: Progress) -> None:
+        if progress.stage == "parse":
+            raise kind("the list is broken")
+
+    of_inputs = raised_by == "the inputs"
+    inputs, callback = (some(), None) if of_inputs else (papers(6), on_progress)
+    done: list[Done] = []
+    with service.client() as client:
+        run = client.convert_many(inputs, to="md", out=out, jobs=2, on_progress=callback)
+        with pytest.raises(kind, match="the list is broken"):
+            done.extend(run)
+    assert [each.error for each in done] == ([None, None] if of_inputs else [])
+    assert service.paid <= 2
+
+
+@pytest.mark.parametrize("jobs", [0, -1, True, "3"])
+def test_how_many_at_a_time_is_a_number_from_1(jobs: Any, service: ScriptedService, papers: Papers, out: Path) -> None:
+    with service.client() as client:
+        for begin in (
+            lambda: client.convert_many(papers(1), to="md", out=out, jobs=jobs),
+            lambda: client.rescue(jobs=jobs),
+        ):
+            with pytest.raises(ConfigError, match="number from 1"):
+                begin()
+    assert service.server.connections == 0
+
+
+@pytest.mark.parametrize("elsewhere", [True, False])
+def test_a_client_that_is_closed_before_the_end_is_not_taken_for_the_end(
+    elsewhere: bool, service: ScriptedService, papers: Papers, out: Path
+) -> None:
+    service.looks = 10**9
+    with service.client(Real()) as client:
+        run = client.convert_many(papers(3), to="md", out=out)
+        closing = threading.Timer(0.5, client.close)
+        if elsewhere:
+            closing.start()
+            with pytest.raises(ConfigError, match="closed before all was done"):
+                list(run)
+            closing.join()
+    if not elsewhere:
+        with pytest.raises(ConfigError, match="closed before all was done"):
+            list(run)
+
+
+def test_a_client_that_is_closed_after_the_end_changes_nothing(
+    service: ScriptedService, papers: Papers, out: Path
+) -> None:
+    with service.client() as client:
+        run = client.convert_many(papers(2), to="md", out=out)
+        stopped = client.convert_many(papers(2, folder="other"), to="md", out=out)
+        assert len(list(run)) == 2
+        stopped.close()
+    assert (list(run), list(stopped)) == ([], [])
+
+
 def test_storage_that_is_out_of_reach_is_waited_for_too(service: ScriptedService, papers: Papers, out: Path) -> None:
     service.on("put", *[close()] * 8)
     with service.client() as client:
@@ -783,7 +852,12 @@ def test_the_first_error_ends_a_batch_that_should_fail_fast(
         done = list(client.convert_many([tmp_path / "missing.pdf", *papers(200)], to="md", out=out, fail_fast=True))
     assert len(done) == 201
     assert sum(not each.sent for each in done) > 150
-    assert all(isinstance(each.error, FileError) for each in done if each.error)
+    (first,) = [each for each in done if isinstance(each.error, FileError)]
+    assert first.source.endswith("missing.pdf")
+    stopped = next(each for each in done if not each.sent)
+    told(stopped.error, stopped.source, "Not sent: the batch stopped at", "missing.pdf: There is no such file")
+    assert stopped.error is not None
+    assert stopped.error.__cause__ is first.error
     assert service.paid == sum(each.error is None for each in done)
 
 
@@ -811,7 +885,8 @@ def test_nothing_is_uploaded_once_the_iterator_is_closed(
         stored, took = service.count("put"), time.monotonic() - began
         assert took < 5.0
         assert not workers()
-        assert list(run if how in ("close", "client") else ()) == []
+        with pytest.raises(ConfigError) if how == "client" else nullcontext():
+            assert list(run if how in ("close", "client") else ()) == []
         if how != "client":
             known = {uid for row in client.jobs() for uid in (row.uid, *row.history)}
             assert {uid for uid, _ in service.stored} <= known
