@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 __all__ = ["SETTINGS", "Command", "Group", "Option", "option", "write_examples", "write_options"]
 
@@ -89,7 +90,35 @@ class Command(click.Command):
 
 
 class Group(Command, click.Group):
-    """A command with commands of its own, which stand below its options."""
+    """A command with commands of its own, which stand below its options.
+
+    Attributes:
+        handed_down: the options of the group that, given before one of its commands, count for that command.
+    """
+
+    def __init__(self, *args: Any, handed_down: Sequence[str] = (), **settings: Any) -> None:
+        super().__init__(*args, **settings)
+        self.handed_down = frozenset(handed_down)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command below, and let no option before it get lost: it is handed down, or an error."""
+        name, command, rest = super().resolve_command(ctx, args)
+        if command is None or name is None or ctx.resilient_parsing:
+            return name, command, rest
+        known = {parameter.name for parameter in command.params}
+        down: dict[str, Any] = {}
+        for parameter in self.params:
+            if ctx.get_parameter_source(str(parameter.name)) is not ParameterSource.COMMANDLINE:
+                continue
+            if parameter.name not in self.handed_down:
+                told = f"{parameter.opts[0]} does nothing before {name!r}."
+                way = f"Put it behind {name!r}." if parameter.name in known else "Leave it out."
+                raise click.UsageError(f"{told} {way}", ctx)
+            down[str(parameter.name)] = ctx.params[str(parameter.name)]
+        ctx.default_map = {name: down}
+        return name, command, rest
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the options by section, then the commands."""

@@ -60,6 +60,13 @@ def test_path_is_told_even_when_the_file_is_broken():
     assert str(path) in done.err
 
 
+@pytest.mark.faults("CL-06")
+def test_json_before_a_subcommand_that_has_none_is_2():
+    done = doc2x("config", "--json", "path")
+    assert (done.code, done.out) == (2, "")
+    assert "--json does nothing before 'path'. Leave it out." in done.err
+
+
 @pytest.mark.faults("SE-03")
 @pytest.mark.parametrize("given", [KEY, f"{KEY}\n", f"  {KEY}\r\n"], ids=["bare", "line", "spaces"])
 def test_the_key_comes_by_standard_input_into_a_file_of_its_own(given):

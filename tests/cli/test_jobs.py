@@ -167,6 +167,39 @@ def test_a_wrong_option_is_2(wrong):
     assert (done.code, done.out) == (2, "")
 
 
+def test_a_ledger_named_before_the_subcommand_is_the_one_that_is_pruned(tmp_path, ledger):
+    other = tmp_path / "other.sqlite3"
+    with ScriptedService() as service:
+        words = ["convert", tmp_path / "good.pdf", "--to", "txt", "--archive", "--out", tmp_path / "more"]
+        for path in (ledger, other):
+            env = account(service.origin) | {"DOC2X_LEDGER": str(path)}
+            assert doc2x(*words, "--overwrite", "--force", env=env).code == 0
+    done = doc2x("jobs", "--ledger", other, "prune", "--all", "--json")
+    assert (done.code, done.json["archive"]["removed"], done.json["archive"]["left"]) == (0, 1, 0)
+    assert doc2x("jobs", "prune", "--json").json["archive"]["left"] == 1
+    assert doc2x("jobs", "--ledger", tmp_path / "none", "show", "1").code == 2
+    assert doc2x("jobs", "--ledger", tmp_path / "none", "show", "1", "--ledger", other).code == 0, "the later one wins"
+    told = doc2x("jobs", "--ledger", tmp_path / "none", "runs").err
+    assert str(tmp_path / "none") in told
+
+
+@pytest.mark.faults("CL-06")
+@pytest.mark.parametrize(
+    ("before", "below", "way"),
+    [
+        (["--json"], "runs", "Put it behind 'runs'"),
+        (["--last", "1"], "runs", "Put it behind 'runs'"),
+        (["--unfinished"], "prune", "Leave it out"),
+        (["--state", "parsed"], "prune", "Leave it out"),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else "",
+)
+def test_an_option_before_a_subcommand_does_not_get_lost(ledger, before, below, way):
+    done = doc2x("jobs", *before, below)
+    assert (done.code, done.out) == (2, "")
+    assert f"{before[0]} does nothing before '{below}'. {way}." in done.err
+
+
 def test_what_this_machine_converted_is_kept_by_no_service(tmp_path):
     assert doc2x("convert", EXAMPLE, "--to", "txt", "--local", "--out", tmp_path / "out").code == 0
     done = doc2x("jobs", "show", "1")

@@ -41,6 +41,7 @@ RECEIPT_DAYS = 30
 @click.group(
     "jobs",
     cls=Group,
+    handed_down=["ledger"],
     invoke_without_command=True,
     short_help="Show what was sent and paid for, by the receipts on this machine.",
     examples=(
