@@ -16,6 +16,7 @@ __all__ = [
     "export_options",
     "json_option",
     "ledger_option",
+    "not_empty",
     "out_option",
     "output_options",
     "plugin_options",
@@ -65,6 +66,13 @@ def complete_folders(ctx: click.Context, parameter: click.Parameter, incomplete:
     return [CompletionItem(incomplete, type="dir")]
 
 
+def not_empty(ctx: click.Context, parameter: click.Parameter, value: Any) -> Any:
+    """Refuse the empty word that a shell makes of "$VARIABLE" without a value: as a path it is the current folder."""
+    if "" in (value if isinstance(value, tuple) else (value,)):
+        raise click.BadParameter("it is empty. Is a variable of the shell not set?", ctx, parameter)
+    return value
+
+
 def to_option(help_text: str = FORMATS) -> Decorator:
     """Return --to; `help_text` says what it is for."""
     return option(
@@ -87,6 +95,7 @@ def out_option(help_text: str, *, default: str | None = None) -> Decorator:
         "--out",
         "-o",
         metavar="DIR",
+        callback=not_empty,
         shell_complete=complete_folders,
         default=default,
         show_default=default is not None,
@@ -179,6 +188,7 @@ api_option = option(
 ledger_option = option(
     "--ledger",
     metavar="FILE",
+    callback=not_empty,
     shell_complete=complete_files,
     section=SERVICE,
     help="File of the receipts; DOC2X_LEDGER sets it for all commands. One file a user unless given.",

@@ -109,6 +109,8 @@ def open_source(given: Input, settings: Settings, *, name: str | None = None) ->
     """
     if isinstance(given, bytes | bytearray | memoryview):
         yield checked(bytes(given), name or "document.pdf", settings)
+    elif isinstance(given, str) and not given:
+        raise FileError("The path of the input is empty", source=name, fault="missing", advice="Name a file.")
     elif isinstance(given, str | os.PathLike):
         yield checked(Path(given), name or os.fspath(given), settings)
     elif hasattr(given, "read"):

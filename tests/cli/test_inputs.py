@@ -7,6 +7,8 @@ import pytest
 
 from doc2x_sdk.cli.inputs import Item, check_template, expand
 from doc2x_sdk.errors import ConfigError, FileError
+from tests.cli.command import account, doc2x
+from tests.support.scripted_service import ScriptedService, make_pdf
 
 
 def make(folder: Path, *names: str) -> list[Path]:
@@ -70,6 +72,33 @@ def test_what_was_never_meant_as_a_path_is_told(tmp_path, monkeypatch, typed, ad
     if typed == "docx":
         make(tmp_path, typed)
         assert expand([typed], ("md", "docx")) == [Item(Path(typed))]
+
+
+@pytest.mark.faults("CL-06")
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["convert", ""],
+        ["convert", "a.pdf", "", "b.pdf"],
+        ["convert", "--dry-run", ""],
+        ["convert", "a.pdf", "--out", ""],
+        ["convert", "a.pdf", "--ledger", ""],
+        ["convert", "--local", ""],
+        ["jobs", "--ledger", "", "prune", "--all"],
+        ["jobs", "prune", "--all", "--ledger="],
+        ["rescue", "--out", ""],
+        ["serve", "--data", ""],
+    ],
+    ids=" ".join,
+)
+def test_an_empty_word_is_not_the_current_folder_and_nothing_is_sent(tmp_path, words):
+    for name in "ab":
+        (tmp_path / f"{name}.pdf").write_bytes(make_pdf(mark=name))
+    with ScriptedService() as service:
+        done = doc2x(*words, env=account(service.origin), cwd=tmp_path)
+    assert (done.code, done.out, service.count("preupload"), service.paid) == (2, "", 0, 0)
+    assert "it is empty. Is a variable of the shell not set?" in done.err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.pdf", "b.pdf"]
 
 
 @pytest.mark.parametrize("name", ["*.pdf", "[x].pdf", "empty"])

@@ -12,7 +12,7 @@ from doc2x_sdk.config import Settings
 from doc2x_sdk.errors import FileError
 from doc2x_sdk.flow import pdfium
 from doc2x_sdk.flow.source import is_settled, open_source
-from tests.support.scripted_service import make_pdf
+from tests.support.scripted_service import ScriptedService, make_pdf
 
 SECOND = 1_000_000_000
 NOW = 1_800_000_000 * SECOND
@@ -90,3 +90,13 @@ def test_what_is_several_documents_leads_to_the_call_for_many(tmp_path: Path) ->
     with pytest.raises(FileError) as caught, open_source(None, Settings()):  # type: ignore[arg-type]
         pytest.fail("nor is this")
     assert "convert_many" not in str(caught.value)
+
+
+def test_an_empty_path_is_told_as_that_by_one_and_by_many(service: ScriptedService, tmp_path: Path) -> None:
+    with service.client() as client:
+        with pytest.raises(FileError, match="The path of the input is empty") as raised:
+            client.convert("", to="md", out=tmp_path)
+        [done] = client.convert_many([""], to="md", out=tmp_path)
+    assert raised.value.fault == "missing"
+    assert isinstance(done.error, FileError)
+    assert service.count("preupload") == service.paid == 0

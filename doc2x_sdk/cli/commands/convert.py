@@ -18,6 +18,7 @@ from doc2x_sdk.cli.options import (
     export_options,
     json_option,
     ledger_option,
+    not_empty,
     output_options,
     plugin_options,
     talk_options,
@@ -59,7 +60,9 @@ ENGINE = "Who converts"
     ),
     notes={"Exit codes": [(str(code), meaning) for code, meaning in MEANINGS.items()]},
 )
-@click.argument("inputs", metavar="INPUT...", nargs=-1, required=True, shell_complete=complete_files)
+@click.argument(
+    "inputs", metavar="INPUT...", nargs=-1, required=True, callback=not_empty, shell_complete=complete_files
+)
 @to_option()
 @output_options("{stem}")
 @plugin_options

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from doc2x_sdk.cli.help import Command, option
-from doc2x_sdk.cli.options import verbose_option
+from doc2x_sdk.cli.options import not_empty, verbose_option
 
 __all__ = ["command"]
 
@@ -45,6 +45,7 @@ LIMITS = "Limits, to try how a client takes them (off by default)"
     "--data",
     type=click.Path(file_okay=False),
     metavar="DIR",
+    callback=not_empty,
     section=ADDRESS,
     help="Keep documents and results here. Without it they go with the server.",
 )
