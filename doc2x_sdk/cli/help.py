@@ -8,7 +8,9 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-__all__ = ["SETTINGS", "Command", "Group", "Option", "option", "write_examples", "write_options"]
+from doc2x_sdk.cli import terminal
+
+__all__ = ["SETTINGS", "Command", "Group", "Helpful", "Option", "option", "write_examples", "write_options"]
 
 SETTINGS: dict[str, Any] = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 OTHERS = "Options"
@@ -58,7 +60,25 @@ def write_notes(formatter: click.HelpFormatter, notes: dict[str, list[tuple[str,
             formatter.write_dl(lines)
 
 
-class Command(click.Command):
+def show_help(ctx: click.Context, parameter: click.Parameter, value: bool) -> None:  # noqa: ARG001 - click's
+    """Write the help and leave."""
+    if value and not ctx.resilient_parsing:
+        terminal.answer(ctx.get_help())
+        ctx.exit()
+
+
+class Helpful(click.Command):
+    """A command whose --help is written as results are: where it can't be, that is told."""
+
+    def get_help_option(self, ctx: click.Context) -> click.Option | None:
+        """Return --help."""
+        found = super().get_help_option(ctx)
+        if found is not None:
+            found.callback = show_help
+        return found
+
+
+class Command(Helpful):
     """A command with sections of options, examples, and notes below them.
 
     Attributes:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import click
 
 from doc2x_sdk.cli import guard, terminal
-from doc2x_sdk.cli.help import SETTINGS, Option, write_examples, write_options
+from doc2x_sdk.cli.help import SETTINGS, Helpful, Option, write_examples, write_options
 from doc2x_sdk.version import __version__
 
 __all__ = ["COMMANDS", "app", "main"]
@@ -55,7 +55,7 @@ COMPLETION = (
 )
 
 
-class App(click.Group):
+class App(Helpful, click.Group):
     """The group of all commands; it imports the one that is called, and guards it."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature

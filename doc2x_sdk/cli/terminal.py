@@ -26,6 +26,7 @@ __all__ = [
     "show_warnings",
     "unwarned",
     "warn",
+    "writing",
 ]
 
 
@@ -52,21 +53,29 @@ def printable(text: str) -> str:
 
 
 def answer(line: str) -> None:
-    """Write a line of the result to stdout, now: a reader of the pipe may wait for it. Raises what `flush` raises."""
+    """Write a line of the result to stdout, now: a reader of the pipe may wait for it. Raises what `writing` raises."""
     if sys.stdout is not None:
-        sys.stdout.write(f"{line}\n")
-        flush()
+        with writing():
+            sys.stdout.write(f"{line}\n")
+            sys.stdout.flush()
 
 
 def flush() -> None:
-    """Let stdout write what it holds.
+    """Let stdout write what it holds. Raises what `writing` raises."""
+    if sys.stdout is None or sys.stdout.closed:
+        return
+    with writing():
+        sys.stdout.flush()
+
+
+@contextmanager
+def writing() -> Iterator[None]:
+    """Write to stdout in the block: what can't be written fails at a flush, or at once where nothing is buffered.
 
     Raises `OutputError` when it can't be written (a full disk), and `BrokenPipeError` as it is.
     """
-    if sys.stdout is None or sys.stdout.closed:
-        return
     try:
-        sys.stdout.flush()
+        yield
     except BrokenPipeError:
         raise
     except OSError as error:

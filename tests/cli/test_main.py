@@ -93,10 +93,11 @@ def odd(tmp_path):
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a file that is always full")
-def test_a_stream_that_cannot_be_written_is_told_or_done_without():
+@pytest.mark.parametrize("unbuffered", ["", "1"], ids=["buffered", "unbuffered"])
+def test_a_stream_that_cannot_be_written_is_told_or_done_without(unbuffered):
     with open("/dev/full", "w") as full:  # noqa: PTH123 - a device
-        for words in (["formats"], ["config", "--json"], ["--help"]):
-            done = ended(start(*words, stdout=full))
+        for words in (["formats"], ["config", "--json"], ["--help"], ["config", "--help"]):
+            done = ended(start(*words, stdout=full, env={"PYTHONUNBUFFERED": unbuffered}))
             assert (done.code, "Traceback" in done.err, "bug" in done.err) == (11, False, False), words
             assert "Standard output can't be written: No space left" in done.err
         process = start("convert", "no-such-file.pdf", stderr=full)

@@ -78,6 +78,22 @@ def test_a_batch_that_was_ended_from_outside_is_told(papers, ledger, name, told)
     assert "To go on" in done.err
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a file that is always full")
+@pytest.mark.parametrize("unbuffered", ["", "1"], ids=["buffered", "unbuffered"])
+@pytest.mark.parametrize("more", [[], ["--json"]], ids=["paths", "json"])
+def test_output_that_cannot_be_written_ends_a_batch_and_is_its_end(papers, ledger, unbuffered, more):
+    with ScriptedService() as service, open("/dev/full", "w") as full:  # noqa: PTH123 - a device
+        env = account(service.origin) | {"PYTHONUNBUFFERED": unbuffered}
+        done = ended(start(*words(papers, *more), stdout=full, env=env))
+        assert done.code == 11
+        assert "Error: Standard output can't be written: No space left on device" in done.err
+        for listing in (["jobs"], ["jobs", "--export", "jsonl"]):
+            assert ended(start(*listing, stdout=full, env=env)).code == 11, listing
+    [row] = doc2x("jobs", "runs", "--json").json
+    assert row["end"]["exit"] == 11
+    assert row["end"]["stopped"]["type"] == "OutputError"
+
+
 def test_one_document_has_its_receipt_alone(papers, ledger):
     with ScriptedService() as service:
         assert doc2x(*words(papers / "a.pdf"), env=account(service.origin)).code == 0

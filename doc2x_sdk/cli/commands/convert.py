@@ -177,8 +177,9 @@ def command(ctx: click.Context, /, inputs: tuple[str, ...], **options: Any) -> N
 
     if options["dry_run"]:
         ctx.exit(quote(items, opened, options))
-    run = many(items, opened, options, inputs) if len(items) > 1 else one(items, opened, options)
-    ctx.exit(run.finish())
+    if len(items) > 1:
+        ctx.exit(many(items, opened, options, inputs))
+    ctx.exit(one(items, opened, options).finish())
 
 
 def left_out(folders: Sequence[Path]) -> None:
@@ -206,8 +207,8 @@ def one(items: Sequence[Item], opened: Opened, options: dict[str, Any]) -> Run:
     return run
 
 
-def many(items: Sequence[Item], opened: Opened, options: dict[str, Any], inputs: Sequence[str]) -> Run:
-    """Convert several documents in a batch, and write down how it ended."""
+def many(items: Sequence[Item], opened: Opened, options: dict[str, Any], inputs: Sequence[str]) -> int:
+    """Convert several documents in a batch, write down how it and its report ended, and return the exit code."""
     from doc2x_sdk import config
     from doc2x_sdk.cli.many import Many
     from doc2x_sdk.cli.record import Ended, facts_of, recorded
@@ -215,22 +216,23 @@ def many(items: Sequence[Item], opened: Opened, options: dict[str, Any], inputs:
 
     run = Many(items, **talk(options))
     client, run.is_local = opened()
-    with Stopping() as stopping, ExitStack() as stack:
-        if client is not None:
-            stack.enter_context(client)
-            ledger, told = config.ledger_path(client.settings), {name: options[name] for name in ("to", "out")}
-            stack.enter_context(
-                recorded(
-                    ledger,
-                    inputs,
-                    documents=len(items),
-                    end=lambda: Ended(run.code, run.counts, facts_of(run.stopped)),
-                    **told,
+    with ExitStack() as record:
+        with Stopping() as stopping, ExitStack() as stack:
+            if client is not None:
+                stack.enter_context(client)
+                ledger, told = config.ledger_path(client.settings), {name: options[name] for name in ("to", "out")}
+                record.enter_context(
+                    recorded(
+                        ledger,
+                        inputs,
+                        documents=len(items),
+                        end=lambda: Ended(run.code, run.counts, facts_of(run.stopped)),
+                        **told,
+                    )
                 )
-            )
-        names = ("retry_failed", "jobs", "fail_fast")
-        run.through(client, stopping, **costs(options), **wishes(options), **{name: options[name] for name in names})
-    return run
+            chosen = {name: options[name] for name in ("retry_failed", "jobs", "fail_fast")}
+            run.through(client, stopping, **costs(options), **wishes(options), **chosen)
+        return run.finish()
 
 
 def quote(items: Sequence[Item], opened: Opened, options: dict[str, Any]) -> int:

@@ -99,7 +99,8 @@ def command(
     if export:
         if isinstance(sys.stdout, io.TextIOWrapper):
             sys.stdout.reconfigure(encoding="utf-8")  # what JSON Lines are, whatever the terminal is
-        export_jobs(path, sys.stdout, **filters)
+        with terminal.writing():
+            export_jobs(path, sys.stdout, **filters)
         return
     rows = read_jobs(path, newest_first=True, **filters)
     if as_json:
