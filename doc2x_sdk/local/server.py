@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from doc2x_sdk.clock import Clock
-from doc2x_sdk.errors import ConfigError
+from doc2x_sdk.errors import ConfigError, OutputError
 from doc2x_sdk.local.cluster import cluster_executor
 from doc2x_sdk.local.extra import require_extra
 from doc2x_sdk.local.settings import ServerSettings, Stats, Tools, Translator
@@ -76,6 +76,7 @@ class LocalServer:
         Raises:
             ConfigError: the extra `local` is missing, the address cannot be listened on, or the script that runs starts
                 a server also when its workers import it.
+            OutputError: the folder `data` of the settings can't be written.
         """
         leave_worker()
         require_extra()
@@ -196,6 +197,7 @@ def serve(
 
     Raises:
         ConfigError: the extra `local` is missing, or the address cannot be listened on.
+        OutputError: the folder `data` of the settings can't be written.
     """
     stopped = threading.Event()
     with _stop_signals(stopped), LocalServer(settings) as server:
@@ -231,8 +233,14 @@ def _stop_signals(stopped: threading.Event) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _folder(data: Path | None) -> Iterator[Path]:
+    """The folder of tasks: the given one, or one that goes with the server."""
     if data is not None:
-        data.mkdir(parents=True, exist_ok=True, mode=0o700)
+        try:
+            data.mkdir(parents=True, exist_ok=True, mode=0o700)
+            tempfile.TemporaryFile(dir=data).close()
+        except OSError as error:
+            told = f"The server's folder {data} can't be written: {error.strerror}"
+            raise OutputError(told, path=data, advice="Choose another with --data.") from error
         yield data
         return
     folder = tempfile.mkdtemp(prefix="doc2x-local-")

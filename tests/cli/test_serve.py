@@ -1,12 +1,17 @@
 """`doc2x serve`."""
 
+import os
 import signal
 import socket
+import sys
 
 import pytest
 import requests
 
 from tests.cli.command import EXAMPLE, UID, account, doc2x, ended, start
+
+LINUX = pytest.mark.skipif(sys.platform != "linux", reason="only Linux has such a folder")
+IS_ROOT = os.name != "posix" or os.geteuid() == 0
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -57,6 +62,25 @@ def test_a_port_that_is_taken_is_2():
         done = doc2x("serve", "--port", str(taken.getsockname()[1]))
     assert (done.code, done.out) == (2, "")
     assert "--port" in done.err
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        pytest.param("/proc/doc2x", "No such file or directory", marks=LINUX),
+        pytest.param("/proc", "No such file or directory", marks=LINUX),
+        ("file/below", "Not a directory"),
+        pytest.param("closed", "Permission denied", marks=pytest.mark.skipif(IS_ROOT, reason="root writes everywhere")),
+    ],
+    ids=["unmakeable", "read-only", "below-a-file", "closed"],
+)
+def test_a_folder_that_cannot_be_written_is_11(tmp_path, data, reason):
+    (tmp_path / "file").touch()
+    (tmp_path / "closed").mkdir(mode=0o500)
+    done = doc2x("serve", "--data", data, cwd=tmp_path)
+    assert (done.code, done.out) == (11, "")
+    error = f"The server's folder {data} can't be written: {reason}."
+    assert done.err == f"Error: {error}\n  Choose another with --data.\n"
 
 
 @pytest.mark.parametrize("wrong", [["--port", "99999"], ["--rate", "0"], ["--task-limit", "0"]], ids="-".join)
