@@ -14,7 +14,7 @@ from doc2x_sdk.cli.exits import exit_of_many
 from doc2x_sdk.cli.inputs import Item
 from doc2x_sdk.cli.progress import reporter
 from doc2x_sdk.cli.rows import Interrupted, NotDone, Row
-from doc2x_sdk.errors import Doc2XError, TaskFailed
+from doc2x_sdk.errors import DiskFull, Doc2XError, TaskFailed
 from doc2x_sdk.models import Document, Progress
 
 __all__ = ["ONE_FETCH", "TABLE_MOST", "Run", "fetch_line"]
@@ -106,6 +106,8 @@ class Run:
         """Put the uid and the formats into an advice to fetch; on this machine a uid dies with its server."""
         if self.is_local and type(error) is TaskFailed:
             error.advice = ENGINE_GAVE_UP
+        elif self.is_local and isinstance(error, DiskFull):
+            error.advice = "Free some space, then run the same command again."
         elif self.is_local and "doc2x fetch" in error.advice:
             error.advice = "Run the same command again."
         elif error.uid is not None:

@@ -4,6 +4,8 @@ import os
 import re
 import shutil
 import signal
+import subprocess
+import sys
 
 import pytest
 from PIL import Image
@@ -300,6 +302,28 @@ def test_without_key_and_engine_the_ways_out_are_named(tmp_path, arguments):
     assert ("doc2x config set-key" in done.err) is (not arguments)
     assert "this machine converts" not in done.err
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.faults("FS-01")
+@pytest.mark.parametrize("many", [False, True], ids=["one", "many"])
+def test_on_this_machine_a_full_disk_is_to_be_freed(tmp_path, many):
+    small = tmp_path / "disk"
+    small.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(small)]
+    if sys.platform != "linux" or subprocess.run(mount, capture_output=True, check=False).returncode != 0:
+        pytest.skip("this user can't mount a file system of 64 kB")
+    try:
+        (small / "filler").write_bytes(bytes(60_000))
+        other = tmp_path / "other.pdf"
+        other.write_bytes(EXAMPLE.read_bytes() + b"%other")
+        done = doc2x("convert", EXAMPLE, *([other] if many else []), "--to", "docx", "--local", "--out", small)
+    finally:
+        subprocess.run(["umount", "-l", str(small)], check=True)
+    assert (done.code, done.out) == (11, "")
+    assert "no space" in done.err.lower()
+    assert "Free some space, then run the same command again." in done.err
+    assert ("Stopped:" in done.err) is many
+    assert "doc2x fetch" not in done.err
 
 
 # signals
