@@ -104,8 +104,8 @@ def out_option(help_text: str, *, default: str | None = None) -> Decorator:
     )
 
 
-def output_options(default_name: str) -> Decorator:
-    """Return the options that say where results go."""
+def output_options(default_name: str, *, stem: str = "the input's name") -> Decorator:
+    """Return the options that say where results go; `stem` is what {stem} stands for."""
     return together(
         out_option("Folder of the results.", default="out"),
         option(
@@ -114,7 +114,7 @@ def output_options(default_name: str) -> Decorator:
             default=default_name,
             show_default=True,
             section=RESULTS,
-            help="Name of the results, with {stem} (the input's name), {uid} and {date}.",
+            help=f"Name of the results, with {{stem}} ({stem}), {{uid}} and {{date}}.",
         ),
         option(
             "--overwrite",

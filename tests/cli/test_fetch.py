@@ -31,6 +31,13 @@ def test_under_a_name_and_as_json(tmp_path, service, uid):
     assert "--overwrite" in again.err
 
 
+def test_the_stem_of_a_name_is_the_uid_and_the_help_says_so(tmp_path, service, uid):
+    done = doc2x("fetch", uid, "--to", "txt", "--out", tmp_path, "--name", "{stem}-x", env=account(service.url))
+    assert done.lines == [str(tmp_path / f"{uid}-x.txt")]
+    assert "{stem} (here the uid too)" in " ".join(doc2x("fetch", "--help").out.split())
+    assert "{stem} (the input's name)" in " ".join(doc2x("convert", "--help").out.split())
+
+
 @pytest.mark.faults("CL-05")
 def test_a_uid_that_the_service_does_not_know_is_6(tmp_path):
     with ScriptedServer(refused("parse_status_not_found")) as server:

@@ -37,7 +37,7 @@ __all__ = ["command"]
 )
 @click.argument("uid")
 @to_option()
-@output_options("{uid}")
+@output_options("{uid}", stem="here the uid too")
 @plugin_options
 @export_options
 @api_option
