@@ -61,6 +61,41 @@ def test_path_is_told_even_when_the_file_is_broken():
 
 
 @pytest.mark.faults("CL-06")
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("retries == 2", ["{path} can't be read", "at line 2", "Correct or remove the file"]),
+        ("retrys = 2", ["Unknown setting 'retrys'", "Correct or remove that line of the file. Is retries meant?"]),
+        ("retries = 'two'", ["must be a whole number", "Correct retries in {path}."]),
+        ("retries = -1", ["retries must not be below 0", "Correct retries in {path}."]),
+        ("read_timeout = 0", ["number of seconds above 0", "Correct read_timeout in {path}."]),
+        ("base_url = 'nonsense'", ["Set base_url to an origin such as https://", "Correct base_url in {path}."]),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_mistake_in_the_config_file_is_told_with_the_place_to_correct_it(line, told):
+    path = Path(os.environ["DOC2X_CONFIG"])
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(f"call_timeout = 50\n{line}\n")
+    for words in (["config"], ["jobs"], ["convert", "a.pdf"]):
+        done = doc2x(*words)
+        assert (done.code, done.out) == (2, "")
+        assert str(path) in done.err
+        assert "`doc2x config`" not in done.err, "it would end with the same error"
+        for text in told:
+            assert text.format(path=path) in done.err
+
+
+@pytest.mark.faults("CL-06")
+def test_a_mistake_in_a_variable_is_told_with_its_name():
+    for name, value in {"DOC2X_RETRIES": "two", "DOC2X_READ_TIMEOUT": "-1"}.items():
+        done = doc2x("config", env={name: value})
+        assert (done.code, done.out) == (2, "")
+        assert f"Correct {name}, or unset it." in done.err
+        assert "`doc2x config`" not in done.err
+
+
+@pytest.mark.faults("CL-06")
 def test_json_before_a_subcommand_that_has_none_is_2():
     done = doc2x("config", "--json", "path")
     assert (done.code, done.out) == (2, "")
