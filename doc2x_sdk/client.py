@@ -23,6 +23,7 @@ from doc2x_sdk.flow import pipeline
 from doc2x_sdk.flow.budget import Budget
 from doc2x_sdk.flow.fetch import ExportSlots
 from doc2x_sdk.flow.kit import Kit
+from doc2x_sdk.flow.receipts import tell_of_another_key
 from doc2x_sdk.flow.source import Input
 from doc2x_sdk.flow.wish import Wish
 from doc2x_sdk.formats.registry import Formats
@@ -96,6 +97,8 @@ class Doc2X(Batches):
         self._runs = WeakSet()
         self._kit = Kit(service, loaded.settings, clock, formats, ExportSlots(), self._open_ledger(clock), account)
         self._kit = replace(self._kit, archive=self._open_archive(clock))
+        if self._kit.ledger is not None and account not in (LOCAL, loaded.settings.account):
+            tell_of_another_key(self._kit.ledger, account, clock.now())
 
     def _open_ledger(self, clock: Clock) -> Ledger | None:
         """Open the ledger; without a usable one single documents go on, with a warning, and batches refuse."""

@@ -131,7 +131,8 @@ class AuthError(Doc2XError):
     """The service refused the key."""
 
     advice_by_default = (
-        "Check the key (DOC2X_APIKEY, or `doc2x config set-key`); the service's web page shows and renews it."
+        "Check the key (DOC2X_APIKEY, or `doc2x config set-key`); the service's web page shows and renews it. Receipts "
+        "are found by the key: mind the warning that a new one gives."
     )
 
 

@@ -3,19 +3,32 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from doc2x_sdk.errors import Doc2XError, OutcomeUnknown, TaskFailed
+from doc2x_sdk.errors import Doc2XError, LedgerError, OutcomeUnknown, TaskFailed
 from doc2x_sdk.flow.source import Source
 from doc2x_sdk.flow.wish import Wish
-from doc2x_sdk.ledger.ledger import Receipt
-from doc2x_sdk.ledger.rows import ParseRow, ResultRow
+from doc2x_sdk.ledger.ledger import Ledger, Receipt
+from doc2x_sdk.ledger.rows import LOCAL, RESULT_SECONDS, ParseRow, ResultRow
 from doc2x_sdk.models import ExportOptions, ParseOptions
 
-__all__ = ["AnyReceipt", "NoReceipt", "canonical", "check_known", "fields_of", "path_text", "where_of"]
+__all__ = [
+    "AnyReceipt",
+    "NoReceipt",
+    "canonical",
+    "check_known",
+    "fields_of",
+    "path_text",
+    "tell_of_another_key",
+    "where_of",
+]
+
+log = logging.getLogger("doc2x_sdk")
 
 
 class NoReceipt:
@@ -94,6 +107,23 @@ def path_text(path: Path) -> str:
     except UnicodeEncodeError:
         return whole.as_uri()
     return str(whole)
+
+
+def tell_of_another_key(ledger: Ledger, account: str, now: float) -> None:
+    """Warn where nothing was paid with this key yet, but of late with another, which may be the same account's."""
+    with suppress(LedgerError):  # told where it is used
+        recent = ledger.accounts(now - RESULT_SECONDS)
+        others = {name: count for name, count in recent.items() if name not in (LOCAL, account)}
+        if account in recent or not others:
+            return
+        name = max(others, key=lambda each: others[each])
+        log.warning(
+            "Of the last 24 hours the ledger has %d receipts of another key, and none of this one. If both keys are of "
+            "one account, say so before you go on, or what was paid is paid again: DOC2X_ACCOUNT=%s, or `account` in "
+            "the config file",
+            others[name],
+            name,
+        )
 
 
 def check_known(row: ParseRow, wish: Wish) -> None:

@@ -99,6 +99,15 @@ class Ledger:
 
         return self._store.read(look)
 
+    def accounts(self, since: float) -> dict[str, int]:
+        """Return how many parses each account has, of those that got their uid since then, in seconds since 1970."""
+
+        def look(connection: sqlite3.Connection) -> dict[str, int]:
+            counted = "SELECT account, COUNT(*) FROM parse WHERE uid_at >= ? GROUP BY account"
+            return dict(connection.execute(counted, (since,)).fetchall())
+
+        return self._store.read(look)
+
     def states(self, key: ParseKey) -> set[str]:
         """Return the states of a parse and of each other part of the same book; none where there is no receipt."""
         with suppress(LedgerError):  # nothing is sent before the disk says so

@@ -14,6 +14,7 @@ from doc2x_sdk.ledger.files import open_reader
 
 __all__ = [
     "LOCAL",
+    "RESULT_SECONDS",
     "ParseKey",
     "ParseRow",
     "ResultRow",

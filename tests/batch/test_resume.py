@@ -2,6 +2,7 @@
 
 import os
 import sqlite3
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -221,3 +222,27 @@ def test_a_run_with_nothing_to_do_still_sweeps(service: ScriptedService, papers:
     with service.client() as client:
         client.convert(path, to="md", out=out)
     assert not (out / ".doc2x-dead").exists()
+
+
+def test_a_renewed_key_is_told_how_what_the_old_one_paid_is_found(
+    service: ScriptedService, papers: Papers, out: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    paths = papers(3)
+    with service.client() as client:
+        list(client.convert_many(paths[:2], to="md", out=out))
+        old = client._kit.account
+    assert not caplog.records
+    renewed = partial(Doc2X, "sk-renewed", base_url=service.server.origin, clock=StillClock().clock)
+    with renewed():
+        (warning,) = caplog.messages
+    assert "2 receipts of another key" in warning
+    assert f"DOC2X_ACCOUNT={old}" in warning
+    with renewed(account=old) as client:
+        assert client.convert(paths[0], to="md", out=out / "again").uid == service.uids[0]
+        assert client.quote(paths, to="md").all().counts == {"paid": 2, "new": 1}
+    assert service.paid == 2
+    with renewed() as client:
+        client.convert(paths[2], to="md", out=out)
+    caplog.clear()
+    with renewed():
+        assert not caplog.records  # from now on it is known
