@@ -295,4 +295,4 @@ class Doc2X(Batches):
             name=result_name,
             overwrite=overwrite,
         )
-        return pipeline.fetch(known_uid(uid), self._checked(wish), self._kit, on_progress=on_progress)
+        return pipeline.fetch(known_uid(uid), self._checked(wish, is_paid=True), self._kit, on_progress=on_progress)

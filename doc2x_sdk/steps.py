@@ -45,11 +45,14 @@ class Steps:
     _closed = False
     settings: Settings
 
-    def _checked(self, wish: Wish) -> Wish:
-        """Return the wish; raise `ConfigError` for what this generation of the service lacks, and once it is closed."""
+    def _checked(self, wish: Wish, *, is_paid: bool = False) -> Wish:
+        """Return the wish; raise `ConfigError` for what this generation of the service lacks, and once it is closed.
+
+        What is paid, and known by its uid, has options of its own.
+        """
         if self._closed:
             raise ConfigError("This client is closed", advice="Use it inside its `with` statement, or make a new one.")
-        self._kit.service.check(wish.parse, wish.export, wish.plan.natives)
+        self._kit.service.check(None if is_paid else wish.parse, wish.export, wish.plan.natives)
         return wish
 
     def translate(
@@ -198,7 +201,7 @@ class Steps:
                 f"The service does not export to {to!r}", advice=f"Choose from: {', '.join(NATIVE_FORMATS)}."
             )
         kit, options = self._kit, ExportOptions(formula, formula_level, merge_tables)
-        kit.service.check(ParseOptions(), options, (to,))
+        kit.service.check(None, options, (to,))
         with kit.slots.of(known_uid(uid)):
             return export(
                 kit.service,

@@ -92,8 +92,11 @@ class Service(Exports, Streams, Protocol):
     def presigned(self) -> Presigned | None:
         """The way in which a PDF has a uid before it is paid; None where there is only `post`."""
 
-    def check(self, parse: ParseOptions, export: ExportOptions, natives: Collection[str] = ()) -> None:
-        """Raise `ConfigError` for an option that this generation does not have. Nothing is sent."""
+    def check(self, parse: ParseOptions | None, export: ExportOptions, natives: Collection[str] = ()) -> None:
+        """Raise `ConfigError` for an option that this generation does not have, or takes otherwise. Nothing is sent.
+
+        `parse` is None for one that was paid earlier, of whose options only its uid is known.
+        """
 
     def post(self, body: Body, *, name: str, kind: Kind, options: ParseOptions) -> str:
         """Send a file in one step and return its uid; it is paid without a uid known before."""

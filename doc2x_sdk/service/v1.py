@@ -23,6 +23,7 @@ from doc2x_sdk.models import ExportOptions, ExportStatus, ParseOptions, ParseSta
 from doc2x_sdk.service.access import Access
 from doc2x_sdk.service.answers import Answer, data_of
 from doc2x_sdk.service.contract import Kind
+from doc2x_sdk.service.exportoptions import check_export
 from doc2x_sdk.service.gate import Turn
 from doc2x_sdk.service.multipart import MultipartBody
 from doc2x_sdk.service.paid import answer_of_paid, uid_of_paid
@@ -76,8 +77,10 @@ class ServiceV1:
         """Close all connections."""
         self.transport.close()
 
-    def check(self, parse: ParseOptions, export: ExportOptions, natives: Collection[str] = ()) -> None:
-        """Raise `ConfigError` for an option that v1 does not have. Nothing is sent."""
+    def check(self, parse: ParseOptions | None, export: ExportOptions, natives: Collection[str] = ()) -> None:
+        """Raise `ConfigError` for an option that v1 does not have, or takes otherwise. Nothing is sent."""
+        check_export(export)
+        parse = parse or ParseOptions()
         checks = (
             (parse.model is not None, "has no choice of models for the parse"),
             (not is_word(parse.language), "takes a language of 1 to 64 printable characters, such as zh"),

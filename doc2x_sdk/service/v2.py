@@ -22,6 +22,7 @@ from doc2x_sdk.models import (
 )
 from doc2x_sdk.service.answers import Answer, data_of, error_from_answer
 from doc2x_sdk.service.contract import Kind
+from doc2x_sdk.service.exportoptions import check_export, check_level
 from doc2x_sdk.service.gate import Turn
 from doc2x_sdk.service.paid import answer_of_paid, uid_of_paid
 from doc2x_sdk.service.prepared import Body
@@ -57,8 +58,12 @@ class ServiceV2:
         """PDFs have a uid before they are paid."""
         return self
 
-    def check(self, parse: ParseOptions, export: ExportOptions, natives: Collection[str] = ()) -> None:  # noqa: ARG002 - the contract's
-        """Raise `ConfigError` for an option that v2 does not have. Nothing is sent."""
+    def check(self, parse: ParseOptions | None, export: ExportOptions, natives: Collection[str] = ()) -> None:  # noqa: ARG002 - the contract's
+        """Raise `ConfigError` for an option that v2 does not have, or takes otherwise. Nothing is sent."""
+        check_export(export)
+        if parse is None:
+            return
+        check_level(parse, export)
         checks = (
             (parse.language is not None or parse.translator is not None, "has no translation"),
             (parse.ocr is not None, "decides about OCR by itself"),

@@ -7,12 +7,14 @@ import stat
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
 
 from doc2x_sdk.errors import (
     AuthError,
+    ConfigError,
     Doc2XError,
     FileError,
     InputChanged,
@@ -700,3 +702,33 @@ def test_private_copies_of_open_files_are_removed(
         client.convert(file, on_progress=look)
     assert set(seen) == {0o700}
     assert list(temporary.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("options", "wrong"),
+    [
+        ({"formula": "dollars"}, "formula is normal or dollar, not 'dollars'"),
+        ({"formula_level": 3}, "formula_level is 0 to 2"),
+        ({"formula_level": True}, "formula_level is 0 to 2"),
+        ({"merge_tables": "yes"}, "merge_tables is True, False or None"),
+        ({"formula_level": 1}, "needs a parse by v3-2026"),
+        ({"formula_level": 2, "model": "v2"}, "needs a parse by v3-2026"),
+    ],
+)
+def test_an_export_that_the_service_would_refuse_is_refused_before_anything_is_paid(
+    options: dict[str, Any], wrong: str, service: ScriptedService, paper: Path, out: Path
+) -> None:
+    with service.client() as client:
+        with pytest.raises(ConfigError, match=wrong):
+            client.convert(paper, to="md", out=out, **options)
+        with pytest.raises(ConfigError, match=wrong):
+            client.convert_many([paper], to="md", out=out, **options)
+        assert service.server.connections == 0
+        uid = client.upload(paper)
+        if "needs" in wrong:  # nobody knows here by which model it was parsed
+            level = options["formula_level"]
+            assert client.fetch(uid, to="md", formula_level=level).uid == uid
+            assert client.convert(paper, to="md", formula_level=0).uid == uid
+        else:
+            with pytest.raises(ConfigError, match=wrong):
+                client.fetch(uid, to="md", **options)
