@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import TypeVar
 
-from doc2x_sdk.errors import Doc2XError, InputChanged, OutcomeUnknown, ProtocolError
+from doc2x_sdk.errors import Doc2XError, InputChanged, LedgerError, OutcomeUnknown, ProtocolError
 from doc2x_sdk.flow.callbacks import CallbackRaised
 from doc2x_sdk.flow.kit import Kit, Stopped
 from doc2x_sdk.flow.polling import Forgiving
@@ -14,6 +15,8 @@ from doc2x_sdk.flow.source import Source
 from doc2x_sdk.flow.upload import SourceBody
 
 __all__ = ["pay_once"]
+
+log = logging.getLogger("doc2x_sdk")
 
 T = TypeVar("T")
 
@@ -34,6 +37,7 @@ def pay_once(
 
     Raises:
         OutcomeUnknown: no trustworthy answer came.
+        LedgerError: the uid can't be written down; it is in the error and in the log.
         InputChanged: what was sent, and paid, is not what was checked; with the uid. Or the input is gone: unpaid.
         Doc2XError: as the service's method.
     """
@@ -48,7 +52,7 @@ def pay_once(
             try:
                 answer = asking.ask(lambda body=body: send(body))  # type: ignore[misc]
             except Doc2XError as error:
-                note_failure(error, receipt, began=body.tell() > 0)
+                note_failure(error, source, kit, receipt, began=body.tell() > 0)
                 raise
             except CallbackRaised:  # while the body was read: it was not sent to its end
                 receipt.unpaid()
@@ -59,7 +63,7 @@ def pay_once(
                 raise
             if answer is not None:
                 uid = uid_of(answer)
-                receipt.submitted(uid)
+                note_uid(uid, source, kit, receipt)
                 check_sent(body, uid, receipt)
                 return answer
         receipt.unpaid()
@@ -75,13 +79,26 @@ def opened(source: Source, kit: Kit, receipt: AnyReceipt, on_sent: Callable[[int
         raise
 
 
-def note_failure(error: Doc2XError, receipt: AnyReceipt, *, began: bool) -> None:
+def note_uid(uid: str, source: Source, kit: Kit, receipt: AnyReceipt) -> None:
+    """Note the uid of what was paid. Where the disk does not take it, it is told and logged: nothing else has it."""
+    try:
+        receipt.submitted(uid)
+    except LedgerError as error:
+        log.warning("%s: it is paid, under uid %s, which can't be written down: %s", source.name, uid, error.message)
+        by_command = not source.is_picture or kit.service.exports_pictures
+        way = f"`doc2x fetch {uid} --to FMT`" if by_command else f"`client.wait({uid!r}, picture=True)` in Python"
+        advice = f"It is paid: {way} fetches it within 24 hours. Check the ledger's file and disk before the next run."
+        # a new one: all whose rows were to go to the disk at once are told the same
+        raise type(error)(error.message, uid=uid, source=source.name, advice=advice) from error
+
+
+def note_failure(error: Doc2XError, source: Source, kit: Kit, receipt: AnyReceipt, *, began: bool) -> None:
     """Note what an answer says that can't be used: a uid is paid, whatever came with it; a refusal costs nothing.
 
     Nor does what failed before the body `began` to leave, such as the exchange of a key.
     """
     if error.uid is not None:
-        receipt.submitted(error.uid)
+        note_uid(error.uid, source, kit, receipt)
     elif began and isinstance(error, OutcomeUnknown | ProtocolError):
         receipt.unknown(error)
     else:

@@ -1,7 +1,10 @@
 """Pictures: through the asynchronous image call, or as a one-page PDF where the service exports no pictures."""
 
+import contextlib
 import io
+import logging
 import re
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +17,7 @@ from doc2x_sdk.errors import (
     FileError,
     IncompleteResult,
     InputChanged,
+    Locked,
     OutcomeUnknown,
     ProtocolError,
     TaskFailed,
@@ -264,6 +268,42 @@ def test_a_crash_before_the_answer_is_written_down_leaves_the_picture_unknown(se
     with service.client() as client:
         client.parse_image(JPG)
     assert states == ["unknown"]
+
+
+@pytest.mark.faults("JR-04", "JR-08")
+@pytest.mark.parametrize("way", ["direct", "image", "layout", "layout without a result"])
+def test_a_uid_that_the_ledger_does_not_take_is_in_the_error_and_in_the_log(
+    way: str,
+    service: ScriptedService,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr("doc2x_sdk.ledger.files.BUSY_SECONDS", 0.2)
+    ledger, route = tmp_path / "ledger", way.partition(" ")[0]
+    with contextlib.closing(sqlite3.connect(ledger, isolation_level=None, check_same_thread=False)) as other:
+
+        def act(conversation: Conversation, request: Request) -> None:
+            other.execute("BEGIN IMMEDIATE")
+            answer = getattr(service, f"_{route}")(request)
+            if way == "layout without a result":
+                answer = reply(json={"code": "success", "data": {"uid": UID}})
+            answer.action(conversation, request)
+
+        service.on(route, Step(act))
+        with service.client(ledger=str(ledger)) as client:
+            calls: dict[str, Callable[[], object]] = {
+                "direct": lambda: client.upload(make_pdf(), name="sign", direct=True),
+                "image": lambda: client.convert(JPG, name="sign"),
+                "layout": lambda: client.parse_image(JPG, name="sign"),
+            }
+            with caplog.at_level(logging.WARNING, "doc2x_sdk"), pytest.raises(Locked) as caught:
+                calls[route]()
+            other.execute("ROLLBACK")
+            assert [row.state for row in client.jobs()] == ["unknown"]
+    assert caught.value.uid == UID
+    told(caught.value, "sign", str(ledger), "24 hours", "fetch" if way == "direct" else "picture=True")
+    assert f"uid {UID}" in caplog.text
 
 
 @pytest.mark.parametrize(
