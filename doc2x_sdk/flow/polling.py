@@ -29,8 +29,8 @@ class Forgiving:
     Forgiven until the deadline, which is the caller's to watch: HTTP 429 to a poll, which says nothing about the uid,
     and limit codes once the service was seen at work on it. Forgiven for `patience` seconds in a row: limit codes
     before that, no or unreadable answers. Forgiven a few times: the service's own trouble. Forgiven for 30 s in a row,
-    while the uid is `young`: that the service does not know it. Everything else is raised at once. Without `network` it
-    is no poll: answers that did not come are raised, and 429 counts as a limit code.
+    of a uid that is `young` or was heard of here: that the service does not know it. Everything else is raised at once.
+    Without `network` it is no poll: answers that did not come are raised, and 429 counts as a limit code.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class Forgiving:
         self._trouble = 0
         self._failing_since: float | None = None
         self._asked = 0.0
-        self._young = young
+        self._known = young
         self._not_found: Deadline | None = None
         self._pace = GrowingPace(clock, first=1.0, most=LONGEST_PAUSE)
         self.deadline = deadline
@@ -78,6 +78,7 @@ class Forgiving:
             self._asked = error.retry_after or 0.0 if isinstance(error, RateLimit) else 0.0
             return None
         self._heard(None, asked)
+        self._known = True
         self._trouble = 0
         self._failing_since = self._not_found = None
         self._pace = GrowingPace(self._clock, first=1.0, most=LONGEST_PAUSE)
@@ -97,7 +98,7 @@ class Forgiving:
     def forgive(self, error: Doc2XError) -> bool:
         """Tell whether to ask again after this failure."""
         if error.code == NOT_FOUND:
-            self._not_found = self._not_found or self._clock.deadline(NOT_FOUND_GRACE if self._young else 0.0)
+            self._not_found = self._not_found or self._clock.deadline(NOT_FOUND_GRACE if self._known else 0.0)
             return not self._not_found.passed()
         if error.code in TROUBLE_CODES and isinstance(error, TaskFailed):
             self._trouble += 1
@@ -105,6 +106,7 @@ class Forgiving:
         if isinstance(error, RateLimit):
             if self._network and error.code not in LIMIT_CODES:
                 return True
+            self._known = True
             if not self.working:
                 if not self._held_up:
                     self._pace = GrowingPace(self._clock, first=HELD_UP_FIRST, grow=1.1, most=LONGEST_PAUSE)

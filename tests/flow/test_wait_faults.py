@@ -227,6 +227,19 @@ def test_a_young_uid_that_is_not_known_for_a_moment_is_not_paid_again(
 
 
 @pytest.mark.faults("PO-08")
+@pytest.mark.parametrize("heard", [processing(10), failed("parse_concurrency_limit")], ids=["processing", "full"])
+def test_an_old_uid_that_was_heard_of_and_is_not_known_for_a_moment_is_not_paid_again(
+    heard: Step, service: ScriptedService, paper: Path, clock: StillClock
+) -> None:
+    with service.client(clock) as client:
+        uid = client.upload(paper)
+        clock.advance(2 * 3600)
+        service.on("status", heard, NOT_FOUND, NOT_FOUND)
+        assert client.convert(paper).uid == uid
+    assert (service.paid, service.count("put"), service.count("preupload")) == (1, 1, 1)
+
+
+@pytest.mark.faults("PO-08")
 def test_an_old_uid_that_is_unknown_is_told_at_once(service: ScriptedService) -> None:
     with service.client() as client, pytest.raises(TaskFailed) as caught:
         client.fetch("0192d745-dead", to="md")
