@@ -20,7 +20,8 @@ from doc2x_sdk.flow.fetch import Natives, Report
 from doc2x_sdk.flow.links import rewrite
 from doc2x_sdk.flow.pdfium import pdfium_lock
 from doc2x_sdk.flow.source import Source, checked
-from doc2x_sdk.models import Bundle, ExportOptions, ParseStatus
+from doc2x_sdk.models import Bundle, ExportOptions, Page, ParseStatus
+from doc2x_sdk.service.readers import whole_or_none
 
 __all__ = [
     "JOINED_BY_PANDOC",
@@ -150,17 +151,16 @@ def cut(source: Source, part: Part, target: Path, settings: Settings) -> Source:
 
 
 def joined(parts: Sequence[Part], statuses: Sequence[ParseStatus]) -> ParseStatus:
-    """Return the parts' statuses as one, under the first uid, with the page numbers of the book."""
-    pages = [
-        replace(page, index=part.pages[page.index])
-        for part, status in zip(parts, statuses, strict=True)
-        for page in status.pages
-    ]
-    raw_pages = [
-        {**raw, "page_idx": part.pages[raw["page_idx"]]}
-        for part, status in zip(parts, statuses, strict=True)
-        for raw in sorted(status.raw["result"]["pages"], key=lambda raw: int(raw["page_idx"]))
-    ]
+    """Return the parts' statuses as one, under the first uid, with the page numbers of the book.
+
+    Pages that a result has beyond those of its part have no number in the book, and are left out.
+    """
+    pages, raw_pages = list[Page](), list[dict[str, Any]]()
+    for part, status in zip(parts, statuses, strict=True):
+        raw = {whole_or_none(each.get("page_idx", at)): each for at, each in enumerate(status.raw["result"]["pages"])}
+        for page, index in zip(status.pages, part.pages, strict=False):
+            pages.append(replace(page, index=index))
+            raw_pages.append({**raw.get(page.index, {}), "page_idx": index})
     uids = [status.uid for status in statuses]
     result = {**statuses[0].raw["result"], "pages": raw_pages, "parts": uids}
     return replace(statuses[0], pages=tuple(pages), raw={**statuses[0].raw, "result": result})
@@ -188,7 +188,7 @@ class BookNatives:
         if first is None:
             raise AssertionError("a book has parts")
         main = folder / f"{to}.md"
-        main.write_text("\n\n".join(texts), encoding="utf-8")
+        main.write_text("\n\n".join(texts), encoding="utf-8", errors="surrogateescape")
         return replace(first, folder=folder, main=main)
 
     def _by_pandoc(self, to: str, options: ExportOptions, stage: Path, on_progress: Report | None) -> Bundle:
@@ -201,7 +201,7 @@ class BookNatives:
         shutil.copytree(bundle.folder, folder, ignore=shutil.ignore_patterns("*.md"))
         main = folder / f"{to}.{to}"
         images = {path.relative_to(bundle.folder).as_posix(): path for path in bundle.images}
-        html = markdown_to_html(bundle.main.read_text(encoding="utf-8"))
+        html = markdown_to_html(bundle.main.read_text(encoding="utf-8", errors="replace"))
         html_to("latex" if to == "tex" else to, html, main, images=images if to == "docx" else {})
         bundle = replace(bundle, format=to, folder=folder, main=main)
         bundle.warnings.append(f"{to} was made of the joined Markdown by pandoc, since the document has parts")
@@ -218,4 +218,4 @@ def adopt(bundle: Bundle, folder: Path, number: int) -> str:
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(image, target)
         links[inside.as_posix()] = new.as_posix()
-    return rewrite(bundle.main.read_text(encoding="utf-8"), links, escape=True)
+    return rewrite(bundle.main.read_text(encoding="utf-8", errors="surrogateescape"), links, escape=True)

@@ -16,12 +16,16 @@ __all__ = ["PictureNatives", "parse_bundle"]
 
 
 def parse_bundle(status: ParseStatus, source: Source, stage: Path) -> Bundle:
-    """Write the status result as a bundle of its own: the raw `result` in `parse.json`."""
+    """Write the status result as a bundle of its own: the raw `result` in `parse.json`.
+
+    Half of a character (a lone surrogate), which no file can hold, becomes a question mark.
+    """
     folder = stage / "parse"
     main = folder / "parse.json"
     with writing(main, "Staging"):
         folder.mkdir()
-        main.write_text(json.dumps(status.raw.get("result") or {}, ensure_ascii=False), encoding="utf-8")
+        text = json.dumps(status.raw.get("result") or {}, ensure_ascii=False)
+        main.write_text(text, encoding="utf-8", errors="replace")
     return Bundle("parse", folder, main, status.pages, source.name, status.uid, source.sha256)
 
 

@@ -110,7 +110,7 @@ def page_of(raw: Mapping[str, Any], position: int | None) -> Page:
     blocks = layout.get("blocks") if isinstance(layout, Mapping) else None
     return Page(
         index=index,
-        md=text_or_empty(raw.get("md")),
+        md=text_or_empty(raw.get("md")).encode(errors="replace").decode(),  # no file holds half of a character
         width=whole_or_none(raw.get("page_width")),
         height=whole_or_none(raw.get("page_height")),
         url=link_text(raw.get("url")) or None,

@@ -21,6 +21,7 @@ from doc2x_sdk.flow.source import open_source
 from doc2x_sdk.local.server import LocalServer
 from doc2x_sdk.local.settings import ServerSettings
 from tests.book.papers import make_book
+from tests.support.scripted_service import ScriptedService, make_pdf, make_zip
 
 NUMBER = re.compile(r"This is page number (\d+) of the book")
 KEY = "local-test-key"
@@ -130,3 +131,23 @@ def test_a_killed_run_of_2500_pages_goes_on_part_by_part(server: LocalServer, tm
     assert numbers(document.files["md"].read_text(encoding="utf-8")) == list(range(1, 2501))
     told = json.loads(document.files["json"].read_text(encoding="utf-8"))
     assert [page["page_idx"] for page in told["pages"]] == list(range(2500))
+
+
+def test_what_a_part_has_too_much_or_no_file_can_hold_keeps_no_page_from_being_published(tmp_path: Path) -> None:
+    pdf, out = tmp_path / "book.pdf", tmp_path / "out"
+    pdf.write_bytes(make_pdf(3))
+    with ScriptedService(pages=3) as service:  # for each part, of two pages and of one
+        for at, page in enumerate(service.pages):
+            page["md"] = f"page {at} \ud800"
+        service.exports["md"] = make_zip({"md.md": b"caf\xe9 \xff"})
+        with service.client(max_file_pages=2) as client:
+            document = client.convert(pdf, to=["md", "json", "txt"], out=out)
+    assert (document.failures, [page.md for page in document.pages]) == ({}, ["page 0 ?", "page 1 ?", "page 0 ?"])
+    assert (out / "book.md").read_bytes() == b"caf\xe9 \xff\n\ncaf\xe9 \xff"
+    told = json.loads((out / "book.json").read_text(encoding="utf-8"))
+    assert [(page["page_idx"], page["md"]) for page in told["pages"]] == [
+        (0, "page 0 ?"),
+        (1, "page 1 ?"),
+        (2, "page 0 ?"),
+    ]
+    assert "page 1 ?" in (out / "book.txt").read_text(encoding="utf-8")
