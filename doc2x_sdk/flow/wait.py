@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from doc2x_sdk.clock import Clock, Deadline
 from doc2x_sdk.config import Settings
-from doc2x_sdk.errors import FileError, IncompleteResult, TaskFailed, WaitTimeout
+from doc2x_sdk.errors import FileError, IncompleteResult, RateLimit, TaskFailed, WaitTimeout
 from doc2x_sdk.flow.heldup import HeldUp
 from doc2x_sdk.flow.pace import ParsePace, ParseSpeed
 from doc2x_sdk.flow.polling import Forgiving
@@ -94,7 +94,7 @@ def wait(
         polls.sleep(min(pace.first_pause(), EARLY) if early else pace.first_pause())
     while not deadline.passed():
         try:
-            status = polls.ask(lambda: ask(uid, deadline=deadline))
+            status = polls.ask(lambda: look(ask, uid, deadline))
         except (TaskFailed, FileError):
             room()
             raise
@@ -122,6 +122,16 @@ def wait(
         pace.dear = looks_are_dear()
         polls.sleep(pace.pause(min(shown, 99)))
     raise WaitTimeout(f"The parse had not ended in time; the last word was {word[:60]!r} at {shown} %", uid=uid)
+
+
+def look(ask: Ask, uid: str, deadline: Deadline) -> ParseStatus:
+    """Return one answer about the parse. A failure for want of room is raised as the limit code that it names is."""
+    status = ask(uid, deadline=deadline)
+    if status.state == "failed":
+        error = failed_parse(status)
+        if isinstance(error, RateLimit):
+            raise error
+    return status
 
 
 def untold(percent: int) -> None:

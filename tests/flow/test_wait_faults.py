@@ -29,7 +29,7 @@ def test_a_parse_that_never_ends_can_be_gone_on_with(service: ScriptedService, p
             client.convert(paper, to="md", out=out)
         told(caught.value, "paper.pdf", UID, "40 %", "Do not upload again", "fetch")
         assert sum(clock.sleeps) == pytest.approx(300)
-        assert service.count("status") < 80
+        assert service.count("status") < 120
         assert tree(out) == {}
         service.looks = 0
         document = client.fetch(UID, to="md", out=out)
@@ -316,6 +316,39 @@ def test_pages_come_sorted(service: ScriptedService, out: Path) -> None:
     assert [page.index for page in document.pages] == [0, 1]
     assert document.markdown == "one\n\ntwo"
     assert document.files["txt"].read_text() == "one\n\f\ntwo\n"
+
+
+def full(code: str) -> Step:
+    """A parse that failed for want of room."""
+    return reply(json=envelope({"status": "failed", "detail": code}))
+
+
+@pytest.mark.faults("AP-06")
+@pytest.mark.parametrize("code", ["parse_concurrency_limit", "parse_task_limit_exceeded"])
+@pytest.mark.parametrize("before", [0, 1])
+def test_a_parse_that_failed_for_want_of_room_is_asked_for_again_under_its_uid(
+    before: int, code: str, service: ScriptedService, paper: Path
+) -> None:
+    service.on("status", *[processing(5)] * before, *[full(code)] * 12)
+    with service.client() as client:
+        assert client.convert(paper).uid == UID
+    assert (service.count("preupload"), service.count("put"), service.paid) == (1, 1, 1)
+
+
+@pytest.mark.faults("AP-06")
+def test_one_that_never_gets_room_is_uploaded_anew_only_after_the_patience(
+    service: ScriptedService, paper: Path, clock: StillClock
+) -> None:
+    service.always("status", full("parse_concurrency_limit"))
+    with service.client(clock, patience=100, parse_timeout=350) as client:
+        with pytest.raises(WaitTimeout) as caught:
+            client.convert(paper)
+        told(caught.value, "paper.pdf", service.uids[-1])
+        (row,) = client.jobs()
+        assert row.history == tuple(service.uids[:-1])
+    assert 3 <= service.count("put") <= 4
+    assert service.count("status") < 120
+    assert sum(clock.sleeps) <= 351
 
 
 @pytest.mark.parametrize("detail", ["parse_timeout", "The document has 5 broken pages", ""])
