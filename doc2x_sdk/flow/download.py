@@ -27,7 +27,7 @@ log = logging.getLogger("doc2x_sdk")
 BLOCK = 64 * 1024
 HOPS = 5  # redirects followed, each checked anew
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
-LINK_REFUSED = frozenset({403, 404, 410})
+LINK_REFUSED = frozenset({401, 403, 404, 410})
 """Statuses of a link that has expired: the service gives a new one for the same uid."""
 
 

@@ -192,7 +192,7 @@ def upload(
             with SourceBody(source, on_progress, clock=clock) as body:
                 send(service, slot, body, settings=settings, clock=clock, silence=silence, on_working=on_working)
         except Doc2XError as error:
-            refused = error.status == 403 and not isinstance(error, AuthError)  # the store, not the API
+            refused = error.status in (401, 403) and not isinstance(error, AuthError)  # the store, not the API
             if not refused or attempt == NEW_LINKS:
                 error.about(uid=slot.uid, source=source.name)
                 raise

@@ -36,6 +36,8 @@ __all__ = ["ServiceV2"]
 TO = {"md": "md", "md_dollar": "md", "tex": "tex", "docx": "docx"}
 FILENAME_LIMIT = 50  # characters, Doc2X API v2, convert/parse
 REFUSED_NOT_STORED = frozenset({429})
+LINK_REFUSED = frozenset({401, 403})
+"""What a store answers to a link that is no longer good; it knows no key."""
 
 
 class ServiceV2:
@@ -120,8 +122,8 @@ class ServiceV2:
 
         Raises:
             NetworkError: no answer; with `sent` = "all" the file may be stored: ask the status before anything else.
-            Doc2XError: the storage host refused it (403: the URL has expired); nothing was stored. A refusal after an
-                attempt that sent all of it is a `NetworkError`: that attempt may be what used up the URL.
+            Doc2XError: the storage host refused it (401, 403: the URL has expired); nothing was stored. A refusal after
+                an attempt that sent all of it is a `NetworkError`: that attempt may be what used up the URL.
         """
         what = "The upload"
         answer = self.transport.put(slot.url, body, what)
@@ -135,10 +137,10 @@ class ServiceV2:
                 uid=slot.uid,
                 sent="all",
             )
-        if answer.status == 403:
+        if answer.status in LINK_REFUSED:
             raise Doc2XError(
                 f"{what}: the storage host refused the link, which may have expired: {answer.excerpt()!r}",
-                status=403,
+                status=answer.status,
                 uid=slot.uid,
                 advice="Run it again: a new link costs nothing.",
             )

@@ -146,7 +146,7 @@ def test_an_encoded_body_is_refused_whether_whole_or_not(
 
 
 @pytest.mark.faults("DL-07")
-@pytest.mark.parametrize("status", [403, 404, 410])
+@pytest.mark.parametrize("status", [401, 403, 404, 410])
 def test_a_link_that_has_expired_is_asked_for_again(
     status: int, service: ScriptedService, paper: Path, out: Path
 ) -> None:

@@ -518,7 +518,15 @@ def refuse_early(status: int) -> Step:
 
 
 @pytest.mark.faults("UP-07")
-@pytest.mark.parametrize("step", [reply(403, b"<Error><Code>AccessDenied</Code></Error>"), refuse_early(403)])
+@pytest.mark.parametrize(
+    "step",
+    [
+        reply(403, b"<Error><Code>AccessDenied</Code></Error>"),
+        reply(401, b"<Error><Code>InvalidToken</Code></Error>"),
+        refuse_early(403),
+        refuse_early(401),
+    ],
+)
 def test_a_link_that_has_expired_is_replaced_by_a_new_one(
     step: Step, service: ScriptedService, big_paper: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -534,11 +542,15 @@ def test_a_link_that_has_expired_is_replaced_by_a_new_one(
 
 
 @pytest.mark.faults("UP-07")
-def test_links_that_are_refused_again_and_again_end_the_upload(service: ScriptedService, paper: Path) -> None:
-    service.always("put", reply(403, b"<Error><Code>AccessDenied</Code></Error>"))
+@pytest.mark.parametrize("status", [401, 403])
+def test_links_that_are_refused_again_and_again_end_the_upload(
+    status: int, service: ScriptedService, paper: Path
+) -> None:
+    service.always("put", reply(status, b"<Error><Code>AccessDenied</Code></Error>"))
     with service.client() as client, pytest.raises(Doc2XError) as caught:
         client.convert(paper)
-    told(caught.value, "paper.pdf", service.uids[-1], "403", "AccessDenied", "a new link costs nothing")
+    assert not isinstance(caught.value, AuthError)  # which would end a batch: the store knows no key
+    told(caught.value, "paper.pdf", service.uids[-1], str(status), "AccessDenied", "a new link costs nothing")
     assert (service.paid, service.count("put"), service.count("preupload")) == (0, 3, 3)
 
 
