@@ -1,10 +1,21 @@
-"""What the options of several commands become: arguments of the library and of a run."""
+"""What the options of several commands become: arguments of the library and of a run, words of another command line."""
 
 from __future__ import annotations
 
+import os
+import re
+import shlex
+import subprocess
+from collections.abc import Sequence
 from typing import Any
 
-__all__ = ["given_options", "talk", "wishes"]
+import click
+from click.core import ParameterSource
+
+__all__ = ["MASK", "command_line", "given_options", "given_words", "masked", "talk", "wishes"]
+
+USERINFO = re.compile(r"(?<=://)[^/?#\s]*@")  # of a URL, up to its host
+MASK = "***@"  # in its place
 
 
 def talk(options: dict[str, Any]) -> dict[str, Any]:
@@ -38,3 +49,34 @@ def given_options(options: dict[str, Any]) -> dict[str, dict[str, Any]]:
     if wanted:
         given["clean"] = given.get("clean", {}) | wanted
     return given
+
+
+def given_words(ctx: click.Context) -> list[str]:
+    """Return the options that stood on the command line, each by its long name, `masked`.
+
+    Those of the environment and of the config file are not among them.
+    """
+    words: list[str] = []
+    for parameter in ctx.command.params:
+        name = parameter.name or ""
+        if not isinstance(parameter, click.Option) or name not in ctx.params:
+            continue
+        if ctx.get_parameter_source(name) is not ParameterSource.COMMANDLINE:
+            continue
+        value, called = ctx.params[name], max(parameter.opts, key=len)
+        if parameter.is_flag:
+            words.append(called if value else parameter.secondary_opts[0])
+        else:
+            for each in value if parameter.multiple else (value,):
+                words += called, masked(str(each))
+    return words
+
+
+def masked(word: str) -> str:
+    """Return a word of a command line, with `***` for user and password where it holds a URL that has them."""
+    return USERINFO.sub(MASK, word)
+
+
+def command_line(words: Sequence[str]) -> str:
+    """Return words as a line to be copied into the system's shell."""
+    return subprocess.list2cmdline(words) if os.name == "nt" else shlex.join(words)

@@ -15,13 +15,14 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from doc2x_sdk.cli.arguments import masked
 from doc2x_sdk.cli.exits import BUG, CLOSED, exit_of
 from doc2x_sdk.cli.guard import interrupted_code
 from doc2x_sdk.errors import Doc2XError
 from doc2x_sdk.ledger.files import owners_of
 from doc2x_sdk.ledger.owner import Owner, lock
 
-__all__ = ["Ended", "RunRow", "facts_of", "read_runs", "record_of", "recorded"]
+__all__ = ["Ended", "RunRow", "facts_of", "folder_of_work", "read_runs", "record_of", "recorded"]
 
 LONGEST = 512 * 1024  # bytes of the file; then it takes the place of the one before
 INPUTS_SHOWN = 5
@@ -39,7 +40,10 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class RunRow:
-    """One batch. Times are seconds since 1970; without an end it is `running`, or was killed."""
+    """One batch. Times are seconds since 1970; without an end it is `running`, or was killed.
+
+    `options` are the words of its command line beside the inputs; None where an older version did not write them down.
+    """
 
     began_at: float
     ended_at: float | None
@@ -51,6 +55,7 @@ class RunRow:
     out: str
     folder: str
     end: Ended | None
+    options: tuple[str, ...] | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Return the row for JSON."""
@@ -69,10 +74,18 @@ def older(path: Path) -> Path:
 
 @contextmanager
 def recorded(
-    ledger: Path, inputs: Sequence[str], *, documents: int, to: Sequence[str], out: str, end: Callable[[], Ended]
+    ledger: Path,
+    inputs: Sequence[str],
+    *,
+    documents: int,
+    to: Sequence[str],
+    out: str,
+    options: Sequence[str],
+    end: Callable[[], Ended],
 ) -> Iterator[None]:
     """Write down that a batch begins, and how it ended; `end` tells that of one that came to its end.
 
+    `options` are the words of the command line beside the inputs, without a password.
     Where the record can't be written, the batch goes on without it.
     """
     if not ledger.exists():
@@ -84,10 +97,11 @@ def recorded(
     run = owner.token if owner is not None else str(os.getpid())
     began = {
         "documents": documents,
-        "inputs": list(inputs[:INPUTS_SHOWN]),
+        "inputs": [masked(each) for each in inputs[:INPUTS_SHOWN]],
         "more_inputs": max(0, len(inputs) - INPUTS_SHOWN),
         "to": list(to),
         "out": out,
+        "options": list(options),
         "folder": folder_of_work(),
     }
     append(path, {"run": run, "at": time.time(), "began": began})
@@ -155,6 +169,7 @@ def read_runs(ledger: Path) -> list[RunRow]:
 
 def row_of(at: float, began: dict[str, Any], ended: tuple[float, Ended] | None, held: bool) -> RunRow:
     """Put a batch together. Raises `KeyError`, `TypeError` or `ValueError` for what another version wrote."""
+    options = began.get("options")
     return RunRow(
         at,
         ended[0] if ended is not None else None,
@@ -166,6 +181,7 @@ def row_of(at: float, began: dict[str, Any], ended: tuple[float, Ended] | None, 
         str(began["out"]),
         str(began["folder"]),
         ended[1] if ended is not None else None,
+        None if options is None else tuple(map(str, options)),
     )
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import shlex
+from collections.abc import Sequence
 
+from doc2x_sdk.cli.arguments import MASK, command_line
 from doc2x_sdk.cli.exits import MEANINGS
 from doc2x_sdk.cli.receipts import clock_time
-from doc2x_sdk.cli.record import RunRow
+from doc2x_sdk.cli.record import RunRow, folder_of_work
 from doc2x_sdk.cli.run import ONE_FETCH
 
 __all__ = ["cells", "go_on"]
@@ -47,17 +48,34 @@ def what(row: RunRow) -> str:
     return f"{told}; stopped: {source}{stopped['message']}{known}"
 
 
-def go_on(row: RunRow) -> str:
-    """Return what to do about a batch that did not come to a good end; empty for any other."""
+def go_on(row: RunRow, ledger: str | None = None) -> str:
+    """Return what to do about a batch that did not come to a good end; empty for any other.
+
+    `ledger` is the one that was asked for by name; it is put into a command line that has none.
+    """
     if row.running or (row.end is not None and row.end.exit == 0):
         return ""
     stopped = row.end.stopped if row.end is not None else None
     advice = ONE_FETCH.sub("run the same command", (stopped or {}).get("advice") or "")
-    words = ["doc2x", "convert", *row.inputs]
-    more = [f"(and {row.more_inputs} more)"] if row.more_inputs else []
-    words = [*words, *more, *(word for name in row.to for word in ("--to", name)), "--out", row.out]
-    line = " ".join(word if word in more else shlex.quote(word) for word in words)
-    told = (
-        f"To go on with the newest, in {row.folder or 'its folder'} and with the other options that it had:\n  {line}"
-    )
+    options = list(row.options) if row.options is not None else []
+    where = [] if row.folder == folder_of_work() else [f"in {row.folder or 'its folder'}"]
+    if row.options is None:
+        options = [*(word for name in row.to for word in ("--to", name)), "--out", row.out]
+        where.append("with the other options that it had")
+    if ledger is not None and "--ledger" not in options:
+        options += "--ledger", ledger
+    told = f"To go on with the newest{', ' if where else ''}{' and '.join(where)}:\n  {line_of(row, options)}"
+    if "--force" in options:
+        told = f"With --force it pays again for what it paid already; without, what is done stays.\n{told}"
+    if any(MASK in word for word in (*row.inputs, *options)):
+        told = f"{MASK} stands for a user and password, which are not written down.\n{told}"
     return f"{advice}\n{told}" if advice else told
+
+
+def line_of(row: RunRow, options: Sequence[str]) -> str:
+    """Return the command line of a batch; of very many inputs it names the first."""
+    more = f" (and {row.more_inputs} more)" if row.more_inputs else ""
+    if any(each.startswith("-") for each in row.inputs):
+        return command_line(["doc2x", "convert", *options, "--", *row.inputs]) + more
+    line = command_line(["doc2x", "convert", *row.inputs]) + more
+    return f"{line} {command_line(options)}" if options else line

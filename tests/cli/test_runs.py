@@ -42,8 +42,8 @@ def test_what_stopped_a_batch_is_there_the_day_after(tmp_path, papers, ledger):
     assert "trace id trace-4711" in row[4]
     assert "doc2x config set-key" in done.err
     line = done.err.splitlines()[-1].strip()
-    assert shlex.split(line) == ["doc2x", *map(str, words(papers)[:-2])]
-    assert str(tmp_path) in done.err
+    assert shlex.split(line) == ["doc2x", *map(str, words(papers)), "--quiet"]
+    assert f"in {tmp_path}:" in done.err
 
     with ScriptedService() as service:
         assert doc2x(*words(papers), env=account(service.origin)).code == 0
@@ -94,6 +94,68 @@ def test_output_that_cannot_be_written_ends_a_batch_and_is_its_end(papers, ledge
     assert row["end"]["stopped"]["type"] == "OutputError"
 
 
+def line_told(err):
+    line = err.splitlines()[-1]
+    assert line.startswith("  doc2x convert ")
+    return shlex.split(line)[1:]
+
+
+def test_the_line_that_goes_on_pays_nothing_again_and_makes_the_same_names(tmp_path, papers, ledger):
+    working = Working()
+    with ScriptedService() as service:
+        service.always("status", working.step)
+        wanted = ["--model", "v3-2026", "--name", "x {stem}", "--clean", "--no-archive", "-o", "out"]
+        process = start("convert", *wanted, papers.name, "--jobs", "1", env=account(service.origin), cwd=tmp_path)
+        assert working.asked.wait(LIMIT)
+        process.kill()
+        ended(process)
+        service.always("status", None)
+        told = doc2x("jobs", "runs", "--last", "1", cwd=tmp_path).err
+        assert "To go on with the newest:\n" in told, "nobody has to change the folder"
+        assert doc2x(*line_told(told), env=account(service.origin), cwd=tmp_path).code == 0
+        assert service.paid == 3
+    assert {path.name for path in (tmp_path / "out").glob("*.md")} == {"x a.md", "x b.md", "x c.md"}
+
+
+def test_a_password_in_a_url_is_not_written_down_and_the_ledger_asked_for_is_in_the_line(tmp_path, papers, ledger):
+    secret = "://me:hunter2@host/"
+    with ScriptedServer(refused("unauthorized", 401)) as server:
+        given = [papers, f"https{secret}x.pdf", "--name", f"{{stem}}s3{secret}", "--force", "--tables", "pipe"]
+        doc2x("convert", *given, env=account(server.origin), cwd=tmp_path)
+    assert "hunter2" not in record_of(ledger).read_text()
+    done = doc2x("jobs", "runs", "--ledger", "state/ledger.sqlite3", cwd=tmp_path, env={"DOC2X_LEDGER": ""})
+    name = "{stem}s3://***@host/"
+    url = "https://***@host/x.pdf"
+    kept = ["convert", str(papers), url, "--name", name, "--force", "--tables", "pipe", "--ledger", str(ledger)]
+    assert line_told(done.err) == kept
+    assert "With --force it pays again" in done.err
+    assert "***@ stands for a user and password" in done.err
+
+
+def test_the_line_of_very_many_inputs_is_short_and_holds_all_options(tmp_path, papers, ledger):
+    (tmp_path / "-d.pdf").write_bytes(make_pdf(mark="d"))
+    inputs = [f"missing{number}.pdf" for number in range(400)]
+    with ScriptedServer(refused("unauthorized", 401)) as server:
+        env = account(server.origin)
+        doc2x("convert", papers, *inputs, "--clean", "--ledger", ledger, env=env, cwd=tmp_path)
+        line = doc2x("jobs", "runs", "--ledger", ledger, cwd=tmp_path).err.splitlines()[-1]
+        assert line.endswith(f"missing3.pdf (and 396 more) --ledger {ledger} --clean")
+        assert record_of(ledger).stat().st_size < 4000
+        doc2x("convert", "--ledger", ledger, "--", papers.name, "-d.pdf", env=env, cwd=tmp_path)
+        done = doc2x("jobs", "runs", "--ledger", ledger, cwd=tmp_path)
+    assert line_told(done.err) == ["convert", "--ledger", str(ledger), "--", papers.name, "-d.pdf"]
+
+
+def test_a_batch_of_an_older_version_is_told_with_what_it_wrote_down(papers, ledger):
+    ledger.parent.mkdir()
+    began = {"documents": 2, "inputs": ["p"], "more_inputs": 0, "to": ["md"], "out": "b", "folder": "/there"}
+    record_of(ledger).write_text(json.dumps({"run": "x", "at": 5.0, "began": began}) + "\n")
+    done = doc2x("jobs", "runs")
+    assert line_told(done.err) == ["convert", "p", "--to", "md", "--out", "b"]
+    assert "in /there and with the other options that it had:" in done.err
+    assert doc2x("jobs", "runs", "--json").json[0]["options"] is None
+
+
 def test_one_document_has_its_receipt_alone(papers, ledger):
     with ScriptedService() as service:
         assert doc2x(*words(papers / "a.pdf"), env=account(service.origin)).code == 0
@@ -112,7 +174,13 @@ def there(ledger):
 
 def run(ledger, error=None, inputs=("papers",)):
     with recorded(
-        ledger, inputs, documents=len(inputs), to=("md",), out="out", end=lambda: Ended(8, {"done": 1, "failed": 1})
+        ledger,
+        inputs,
+        documents=len(inputs),
+        to=("md",),
+        out="out",
+        options=(),
+        end=lambda: Ended(8, {"done": 1, "failed": 1}),
     ):
         if error is not None:
             raise error
@@ -161,7 +229,7 @@ def test_batches_side_by_side_have_a_record_each(there):
     inside = threading.Barrier(4)
 
     def one():
-        with recorded(there, ["p"], documents=2, to=("md",), out="o", end=lambda: Ended(0)):
+        with recorded(there, ["p"], documents=2, to=("md",), out="o", options=(), end=lambda: Ended(0)):
             inside.wait(LIMIT)
             assert [row.running for row in read_runs(there)] == [True] * 4
             inside.wait(LIMIT)

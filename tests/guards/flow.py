@@ -324,7 +324,7 @@ WAITS = [
         "flow/wait.py",
         "    raise WaitTimeout(f",
         "    raise RuntimeError(f",
-        more=((' %", uid=uid)\n\n\ndef untold', ' %")\n\n\ndef untold'),),
+        more=((' %", uid=uid)\n\n\ndef look', ' %")\n\n\ndef look'),),
     ),
     Guard(
         "PO-02",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from doc2x_sdk.cli.arguments import given_options, talk, wishes
+from doc2x_sdk.cli.arguments import given_options, given_words, talk, wishes
 from doc2x_sdk.cli.exits import MEANINGS
 from doc2x_sdk.cli.help import Command, option
 from doc2x_sdk.cli.options import (
@@ -178,7 +178,7 @@ def command(ctx: click.Context, /, inputs: tuple[str, ...], **options: Any) -> N
     if options["dry_run"]:
         ctx.exit(quote(items, opened, options))
     if len(items) > 1:
-        ctx.exit(many(items, opened, options, inputs))
+        ctx.exit(many(items, opened, options, inputs, given_words(ctx)))
     ctx.exit(one(items, opened, options).finish())
 
 
@@ -207,8 +207,13 @@ def one(items: Sequence[Item], opened: Opened, options: dict[str, Any]) -> Run:
     return run
 
 
-def many(items: Sequence[Item], opened: Opened, options: dict[str, Any], inputs: Sequence[str]) -> int:
-    """Convert several documents in a batch, write down how it and its report ended, and return the exit code."""
+def many(
+    items: Sequence[Item], opened: Opened, options: dict[str, Any], inputs: Sequence[str], words: Sequence[str]
+) -> int:
+    """Convert several documents in a batch and return the exit code.
+
+    Its command line (`inputs`, `words`) is written down, and how it and its report ended.
+    """
     from doc2x_sdk import config
     from doc2x_sdk.cli.many import Many
     from doc2x_sdk.cli.record import Ended, facts_of, recorded
@@ -226,6 +231,7 @@ def many(items: Sequence[Item], opened: Opened, options: dict[str, Any], inputs:
                         ledger,
                         inputs,
                         documents=len(items),
+                        options=words,
                         end=lambda: Ended(run.code, run.counts, facts_of(run.stopped)),
                         **told,
                     )

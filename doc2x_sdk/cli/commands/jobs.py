@@ -187,16 +187,17 @@ def runs(*, last: int, ledger: str | None, as_json: bool) -> None:
     from doc2x_sdk.cli.record import read_runs
     from doc2x_sdk.cli.runs import cells, go_on
 
-    rows = read_runs(ledger_file(ledger))
+    path = ledger_file(ledger)
+    rows = read_runs(path)
     if as_json:
         tables.print_json([row.as_dict() for row in rows[:last]])
         return
     if not rows:
-        terminal.say(f"No batch is written down beside {ledger_file(ledger)}.")
+        terminal.say(f"No batch is written down beside {path}.")
         return
     columns = ("Began", "Took", "Documents", "Exit", "What became of it")
     tables.print_table(columns, map(cells, rows[:last]), right=("Documents", "Exit"))
-    if advice := go_on(rows[0]):
+    if advice := go_on(rows[0], None if ledger is None else str(path.absolute())):
         terminal.say(advice)
 
 
