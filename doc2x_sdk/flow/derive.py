@@ -73,7 +73,12 @@ def announce(document: Document, formats: Formats) -> Document:
     """Tell the plugins that a document is done; what they raise becomes a warning in the returned document."""
     warnings: list[str] = []
     for row, hook in formats.plugins.calls("doc2x_document_done"):
-        own = replace(document, files=dict(document.files), failures=dict(document.failures))
+        own = replace(
+            document,
+            files=dict(document.files),
+            contents=dict(document.contents),
+            failures=dict(document.failures),
+        )
         try:
             with process_state_kept(row.package):
                 hook(document=own)

@@ -141,21 +141,24 @@ class SharedStaging:
 
     @contextmanager
     def folder(self, out: Path | None) -> Iterator[Path]:
-        """Yield a private folder for one document, which is empty or gone afterwards. Raises as `staging`."""
+        """Yield a private folder for one document, which is empty or gone afterwards. Raises as `staging`.
+
+        Its path is absolute: plugins start programs in other folders with paths below it.
+        """
         place = place_of(out).absolute()
         with ExitStack() as undo:
             with writing(place, "The output folder"), self._guard:
                 shared = self._shared.get(place)
                 folder = None if shared is None else shared.folder()
                 if shared is None or folder is None:
-                    shared, folder = self._begun(place, out)
+                    shared, folder = self._begun(place)
             undo.callback(self._leave, place, shared, folder)
             yield folder.path
 
-    def _begun(self, place: Path, out: Path | None) -> tuple[Shared, Folder]:
+    def _begun(self, place: Path) -> tuple[Shared, Folder]:
         while True:
             with ExitStack() as leave:
-                shared = Shared(leave.enter_context(staging(out)))
+                shared = Shared(leave.enter_context(staging(place)))
                 folder = shared.folder()
                 if folder is not None:
                     shared.leave = leave.pop_all()

@@ -4,6 +4,8 @@ import _thread
 import logging
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -20,7 +22,7 @@ from doc2x_sdk.flow.derive import Exporters
 from doc2x_sdk.formats.offers import checked_offer
 from doc2x_sdk.testing import sample_bundle
 from tests.plugins.conftest import Exporter, Plugin, formats_of, write_text
-from tests.support.scripted_service import ScriptedService, told
+from tests.support.scripted_service import ScriptedService, make_pdf, told
 from tests.support.wire import KEY
 
 Convert = Callable[..., Document]
@@ -436,6 +438,7 @@ def test_the_document_is_announced_and_its_listeners_can_fail_without_harm(conve
         def doc2x_document_done(self, document: Document) -> None:
             heard.append(document)
             document.files.clear()  # type: ignore[attr-defined]
+            document.contents.clear()  # type: ignore[attr-defined]
 
     class Broken(Plugin):
         @hookimpl
@@ -446,6 +449,36 @@ def test_the_document_is_announced_and_its_listeners_can_fail_without_harm(conve
     assert heard[0].uid == document.uid
     assert list(document.files) == ["md"]
     assert document.warnings == ("doc2x-test 1.2 failed after the document was done: SystemExit: 1",)
+
+
+def test_a_result_in_memory_outlives_its_listeners(service: ScriptedService, tmp_path: Path) -> None:
+    class Listener(Plugin):
+        @hookimpl
+        def doc2x_document_done(self, document: Document) -> None:
+            document.contents.clear()  # type: ignore[attr-defined]
+
+    with service.client(formats=formats_of(Listener())) as client:
+        assert "document.md" in client.convert(make_pdf(), to="md").contents
+
+
+def test_the_paths_that_a_plugin_gets_hold_in_any_folder(
+    service: ScriptedService, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Processor(Plugin):
+        @hookimpl
+        def doc2x_process_bundle(self, bundle: Bundle) -> None:
+            assert bundle.folder.is_absolute()
+
+    def export(bundle: Bundle, out: Path, options: object) -> list[Path]:
+        copy = "import pathlib, sys; pathlib.Path(sys.argv[2]).write_bytes(pathlib.Path(sys.argv[1]).read_bytes())"
+        subprocess.run([sys.executable, "-c", copy, bundle.main, out / "r.txt"], cwd=bundle.folder, check=True)
+        return [out / "r.txt"]
+
+    monkeypatch.chdir(tmp_path)
+    with service.client(formats=formats_of(Processor(Exporter(export)))) as client:
+        document = client.convert(make_pdf(), to="x", out="relative")
+    assert document.failures == {}
+    assert document.files == {"x": Path("relative/document.x")}
 
 
 def test_a_format_derived_from_a_derived_one(convert: Convert, service: ScriptedService, tmp_path: Path) -> None:
