@@ -210,11 +210,11 @@ class Parsing:
 
     def is_stored(self, uid: str) -> bool:
         """Tell whether the service has the bytes of a uid; those of a run that was killed may still be on their way."""
-        way, row = self._presigned, self._receipt.row
+        row = self._receipt.row
         at_once = row is not None and row.state != "uploading" and self._is_old(row)
         within = 0.0 if at_once or self._kit.account == LOCAL else ARRIVES_WITHIN
-        return way is None or is_stored(
-            way,
+        return is_stored(
+            self._ask,
             uid,
             settings=self._kit.settings,
             clock=self._kit.clock,

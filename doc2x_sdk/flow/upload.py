@@ -20,7 +20,7 @@ from doc2x_sdk.flow.pace import GrowingPace
 from doc2x_sdk.flow.polling import Forgiving
 from doc2x_sdk.flow.silence import Silence
 from doc2x_sdk.flow.source import Source, stamp_from
-from doc2x_sdk.models import ParseOptions, UploadSlot
+from doc2x_sdk.models import ParseOptions, ParseStatus, UploadSlot
 from doc2x_sdk.service.answers import NOT_FOUND
 from doc2x_sdk.service.contract import Presigned
 
@@ -248,7 +248,13 @@ def send(
             log.info("uid %s: nobody knows whether the upload arrived; asking the status", slot.uid)
             within = STORED_LATE if is_refused else STORED_WITHIN
             if is_stored(
-                service, slot.uid, settings=settings, clock=clock, silence=silence, within=within, on_working=on_working
+                service.status,
+                slot.uid,
+                settings=settings,
+                clock=clock,
+                silence=silence,
+                within=within,
+                on_working=on_working,
             ):
                 return
             if last:
@@ -260,7 +266,7 @@ def send(
 
 
 def is_stored(
-    service: Presigned,
+    ask: Callable[[str], ParseStatus],
     uid: str,
     *,
     settings: Settings,
@@ -281,7 +287,7 @@ def is_stored(
     while not silent_for.passed():
         asked = clock.monotonic()
         try:
-            status = service.status(uid)
+            status = ask(uid)
         except AuthError:
             raise
         except (NetworkError, ProtocolError) as error:

@@ -490,6 +490,46 @@ def test_a_direct_upload_notices_a_change_too(service: ScriptedService, tmp_path
     told(caught.value, "growing.pdf", "direct-1")
 
 
+# What is sent in one step
+
+
+PICTURE = b"\xff\xd8\xff\xe0 a picture"
+
+
+@pytest.mark.faults("PO-08")
+@pytest.mark.parametrize(("content", "route"), [(PICTURE, "image"), (make_pdf(), "direct")], ids=["picture", "direct"])
+def test_a_uid_that_the_service_no_longer_knows_is_not_returned(
+    content: bytes, route: str, service: ScriptedService, clock: StillClock
+) -> None:
+    status, is_direct = ("status", True) if route == "direct" else ("image_status", False)
+    with service.client(clock) as client:
+        first = client.upload(content, direct=is_direct)
+        assert client.upload(content, direct=is_direct) == first
+        clock.advance(30 * 3600)
+        before, slept = service.count(status), len(clock.sleeps)
+        service.on(status, NOT_FOUND)
+        second = client.upload(content, direct=is_direct)
+        (row,) = client.jobs()
+    assert (second, row.uid, row.history) == (service.uids[1], second, (first,))
+    assert (service.count(route), service.count(status) - before, clock.sleeps[slept:]) == (2, 1, [])
+
+
+@pytest.mark.faults("JR-01")
+def test_a_uid_whose_bytes_never_left_is_not_returned_by_a_direct_upload(service: ScriptedService, paper: Path) -> None:
+    service.always("put", close())
+    service.on("status", *[close()] * 40)
+    with service.client(patience=5, retries=0) as client:
+        with pytest.raises(NetworkError):
+            client.upload(paper)
+        assert [row.state for row in client.jobs()] == ["uploading"]
+    service._script.clear()
+    with service.client() as client:
+        uid = client.upload(paper, direct=True)
+        assert client.wait(uid).done
+    assert [uid for uid, _ in service.stored] == [uid]
+    assert (service.count("direct"), service.paid) == (1, 1)
+
+
 # UP-06, UP-07: the store sends the upload elsewhere, or refuses the link
 
 
