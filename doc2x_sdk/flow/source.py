@@ -22,7 +22,7 @@ from doc2x_sdk.flow.disk import reading, writing
 from doc2x_sdk.flow.pdfium import count_pages
 from doc2x_sdk.open_files import check_open_files
 
-__all__ = ["Input", "Source", "checked", "copy_to", "open_source", "printable", "stamp_from"]
+__all__ = ["Input", "Source", "checked", "copy_to", "open_source", "printable"]
 
 log = logging.getLogger("doc2x_sdk")
 
@@ -82,6 +82,22 @@ class Source:
             raise InputChanged(reason, source=self.name, uid=uid) from error
         if not same:
             raise InputChanged("The file was changed after it was checked", source=self.name, uid=uid)
+
+    def is_as_checked(self, file: io.BufferedIOBase) -> bool:
+        """Tell whether the open file has the bytes that were checked: by its stamp, else by its bytes."""
+        if self.path is None or self.stamp is None:
+            return True
+        stamp = stamp_from(os.fstat(file.fileno()))
+        if stamp == self.stamp:
+            return True
+        size, changed, _, inode = stamp
+        if (size, changed, inode) != (self.stamp[0], self.stamp[1], self.stamp[3]):
+            return False
+        try:
+            file.seek(0)
+            return hashlib.file_digest(file, "sha256").hexdigest() == self.sha256
+        except OSError:
+            return False
 
     def open(self) -> io.BufferedIOBase:
         """Open the bytes for reading."""

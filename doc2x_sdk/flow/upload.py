@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import io
 import logging
-import os
 from collections.abc import Callable
 from types import TracebackType
 from typing import Self
@@ -19,7 +18,7 @@ from doc2x_sdk.errors import AuthError, Doc2XError, FileError, InputChanged, Net
 from doc2x_sdk.flow.pace import GrowingPace
 from doc2x_sdk.flow.polling import Forgiving
 from doc2x_sdk.flow.silence import Silence
-from doc2x_sdk.flow.source import Source, stamp_from
+from doc2x_sdk.flow.source import Source
 from doc2x_sdk.models import ParseOptions, ParseStatus, UploadSlot
 from doc2x_sdk.service.answers import NOT_FOUND
 from doc2x_sdk.service.contract import Presigned
@@ -127,28 +126,11 @@ class SourceBody:
 
         What became of the file's name meanwhile, or of its rights, is nothing to what was sent.
         """
-        if not self._is_as_checked():
+        if not self._source.is_as_checked(self._file):
             raise InputChanged("The file was changed while it was sent", source=self._source.name, uid=uid)
         whole = self._digest is not None and self._position == self._source.size
         if whole and self._digest is not None and self._digest.hexdigest() != self._source.sha256:
             raise InputChanged("The file was changed while it was sent", source=self._source.name, uid=uid)
-
-    def _is_as_checked(self) -> bool:
-        """Tell whether the open file has the bytes that were checked: by its stamp, else by its bytes."""
-        source = self._source
-        if source.path is None or source.stamp is None:
-            return True
-        stamp = stamp_from(os.fstat(self._file.fileno()))
-        if stamp == source.stamp:
-            return True
-        size, changed, _, inode = stamp
-        if (size, changed, inode) != (source.stamp[0], source.stamp[1], source.stamp[3]):
-            return False
-        try:
-            self._file.seek(0)
-            return hashlib.file_digest(self._file, "sha256").hexdigest() == source.sha256
-        except OSError:
-            return False
 
 
 def upload(

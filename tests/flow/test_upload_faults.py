@@ -435,8 +435,7 @@ def test_a_change_that_no_time_of_the_file_shows_is_noticed_by_its_bytes(
     service: ScriptedService, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # a file system with coarse times, or one without a time of status change
-    monkeypatch.setattr("doc2x_sdk.flow.source.stamp_of", unchanging)
-    monkeypatch.setattr("doc2x_sdk.flow.upload.stamp_from", lambda _: unchanging(path))
+    monkeypatch.setattr("doc2x_sdk.flow.source.stamp_from", lambda _: unchanging(path))
     path = make_text(tmp_path, "coarse.pdf", make_pdf(400, size=24_000_000))
     service.on("put", change_while_sent(path, edit_unseen))
     with service.client() as client, pytest.raises(InputChanged) as caught:

@@ -20,8 +20,8 @@ UPLOADS = [
         "UP-01",
         UPLOAD + "test_a_lost_answer_to_the_upload_is_settled_by_the_status",
         "flow/upload.py",
-        "within=within, on_working=on_working\n            ):\n                return\n",
-        "within=within, on_working=on_working\n            ):\n                pass\n",
+        "                on_working=on_working,\n            ):\n                return\n",
+        "                on_working=on_working,\n            ):\n                pass\n",
     ),
     Guard(
         "UP-08",
@@ -417,9 +417,9 @@ WAITS = [
     Guard(
         "UP-05",
         UPLOAD + "test_what_becomes_of_a_files_name_while_it_is_sent_is_nothing_to_its_bytes",
-        "flow/upload.py",
-        "        stamp = stamp_from(os.fstat(self._file.fileno()))\n",
-        "        stamp = stamp_from(os.stat(source.path))\n",
+        "flow/source.py",
+        "        stamp = stamp_from(os.fstat(file.fileno()))\n",
+        "        stamp = stamp_from(os.stat(self.path))\n",
     ),
     Guard(
         "AP-02",
