@@ -24,6 +24,7 @@ log = logging.getLogger("doc2x_sdk")
 
 FINISHED = ("parsed", "failed", "planned", "reserving")
 OVER = ("parsed", "failed")
+TAKEN = "Nothing was sent by this one. Was the folder beside the ledger removed, or is its file used under two names?"
 
 
 def go_on() -> None:
@@ -179,13 +180,18 @@ class Ledger:
         if row.state not in OVER:
             self._line.freed()
 
-    def change(self, row: int, assignments: dict[str, object], *, wait: bool) -> None:
-        """Change a parse's row; with `wait` it is on the disk afterwards, else it is queued."""
+    def change(self, row: int, assignments: dict[str, object], *, wait: bool, held: bool = False) -> None:
+        """Change a parse's row; with `wait` it is on the disk afterwards, else it is queued.
+
+        With `held` too it raises `LedgerError` where another process has taken the row: it took this one for dead.
+        """
         values = assignments | {"changed_at": self.clock.now()}
 
         def change(connection: sqlite3.Connection) -> None:
-            columns = ", ".join(f"{name} = :{name}" for name in values)
-            connection.execute(f"UPDATE parse SET {columns} WHERE id = :row", values | {"row": row})  # noqa: S608
+            columns, mine = ", ".join(f"{name} = :{name}" for name in values), " AND owner = :token" if held else ""
+            named = values | {"row": row, "token": self._owner.token}
+            if not connection.execute(f"UPDATE parse SET {columns} WHERE id = :row{mine}", named).rowcount and held:  # noqa: S608
+                raise LedgerError("Another process has taken this document over", advice=TAKEN)
 
         self._queue(change, wait=wait)
         if "state" in assignments and assignments["state"] not in admission.IN_FLIGHT:

@@ -26,8 +26,8 @@ class Receipt:
         self._full: set[str | None] = set()
         self.row = row
 
-    def _set(self, *, wait: bool = False, **assignments: object) -> None:
-        self._ledger.change(self.row.id, dict(assignments), wait=wait)
+    def _set(self, *, wait: bool = False, held: bool = False, **assignments: object) -> None:
+        self._ledger.change(self.row.id, dict(assignments), wait=wait, held=held)
         values = dict(assignments)
         if "history" in values:
             values["history"] = tuple(json.loads(str(values["history"])))
@@ -49,10 +49,11 @@ class Receipt:
         self.row = self.row._replace(state="reserving", attempts=self.row.attempts + 1, working=False)
 
     def uploading(self, uid: str) -> None:
-        """Note the uid, on the disk before its bytes are sent."""
+        """Note the uid, on the disk before its bytes are sent; raises `LedgerError` where another process is at it."""
         now = self._ledger.clock.now()
         self._set(
             wait=True,
+            held=True,
             state="uploading",
             uid=uid,
             uid_at=now,
@@ -64,9 +65,13 @@ class Receipt:
         )
 
     def paying(self) -> None:
-        """Note, on the disk, that a paid step without a uid is about to be sent: a crash now is an unknown outcome."""
+        """Note, on the disk, that a paid step without a uid is about to be sent: a crash now is an unknown outcome.
+
+        Raises `LedgerError` where another process is at it.
+        """
         self._set(
             wait=True,
+            held=True,
             state="unknown",
             uid=None,
             uid_at=None,

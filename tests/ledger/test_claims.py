@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from doc2x_sdk.config import ledger_path, load
+from doc2x_sdk.errors import LedgerError
 from doc2x_sdk.flow.kit import Stopped
 from doc2x_sdk.ledger.files import owners_of
 from doc2x_sdk.ledger.ledger import Ledger
@@ -86,6 +87,20 @@ def test_a_process_that_calls_the_ledger_by_a_link_sees_who_holds_what(called: s
             process.kill()
             process.wait()
         assert not ledger.is_held(row)
+
+
+@pytest.mark.parametrize("step", ["uploading", "paying"])
+def test_who_was_taken_for_dead_pays_no_more(step: str, path: Path, ledger: Ledger) -> None:
+    with claim(ledger, 1) as receipt:
+        for mark in owners_of(path).iterdir():  # a cleaner of old files
+            mark.unlink()
+        with closing(Ledger(path)) as other, claim(other, 1) as taken:
+            with pytest.raises(LedgerError, match="Another process has taken this document over"):
+                receipt.uploading("uid-1") if step == "uploading" else receipt.paying()
+            assert taken.row.state == "planned"
+            taken.uploading("uid-2")
+    (row,) = ledger.jobs()
+    assert (row.uid, row.history) == ("uid-2", ())
 
 
 def test_the_marks_of_killed_processes_are_swept(path: Path, ledger: Ledger) -> None:
