@@ -6,7 +6,7 @@ import os
 import re
 import shlex
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import click
@@ -18,9 +18,17 @@ USERINFO = re.compile(r"(?<=://)[^/?#\s]*@")  # of a URL, up to its host
 MASK = "***@"  # in its place
 
 
-def talk(options: dict[str, Any]) -> dict[str, Any]:
-    """Return what a run must know to report."""
-    return {name: options[name] for name in ("to", "out", "quiet", "as_json", "verbose", "api")}
+OF_FETCH = (
+    *("overwrite", "given", "exporter_timeout", "formula", "formula_level", "merge_tables", "tables", "clean"),
+    *("ledger", "archive"),
+)
+"""Options of `doc2x fetch` that are passed on to it as they were given."""
+
+
+def talk(ctx: click.Context, options: dict[str, Any]) -> dict[str, Any]:
+    """Return what a run must know to report, and to tell how a document is fetched."""
+    told = {name: options[name] for name in ("to", "out", "quiet", "as_json", "verbose", "api")}
+    return told | {"name": options.get("name"), "of_fetch": given_words(ctx, OF_FETCH)}
 
 
 def wishes(options: dict[str, Any]) -> dict[str, Any]:
@@ -51,15 +59,15 @@ def given_options(options: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return given
 
 
-def given_words(ctx: click.Context) -> list[str]:
-    """Return the options that stood on the command line, each by its long name, `masked`.
+def given_words(ctx: click.Context, names: Collection[str] | None = None) -> list[str]:
+    """Return the options that stood on the command line, or those of these `names`, by their long names, `masked`.
 
     Those of the environment and of the config file are not among them.
     """
     words: list[str] = []
     for parameter in ctx.command.params:
         name = parameter.name or ""
-        if not isinstance(parameter, click.Option) or name not in ctx.params:
+        if not isinstance(parameter, click.Option) or name not in (ctx.params if names is None else names):
             continue
         if ctx.get_parameter_source(name) is not ParameterSource.COMMANDLINE:
             continue

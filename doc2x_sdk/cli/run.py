@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import re
-import shlex
 import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from typing import Any
 
 from doc2x_sdk.cli import guard, tables, terminal
+from doc2x_sdk.cli.arguments import command_line
 from doc2x_sdk.cli.exits import exit_of_many
 from doc2x_sdk.cli.inputs import Item
 from doc2x_sdk.cli.progress import reporter
 from doc2x_sdk.cli.rows import Interrupted, NotDone, Row
+from doc2x_sdk.clock import Clock
 from doc2x_sdk.errors import DiskFull, Doc2XError, TaskFailed
+from doc2x_sdk.flow.filenames import result_name
+from doc2x_sdk.flow.source import Source
 from doc2x_sdk.models import Document, Progress
 
 __all__ = ["ONE_FETCH", "TABLE_MOST", "Run", "fetch_line"]
 
 ONE_FETCH = re.compile(r"`doc2x fetch [^`]*`")
+FETCH = r"doc2x fetch (?:UID|{})(?: --to [^\s`]+)?"
 AGAIN = "The same command goes on from there: what is done stays, and what was paid is not paid again."
 TO_FETCH = "What is to be fetched is at the service for 24 hours; the same command fetches it and pays nothing."
 ENGINE_GAVE_UP = (
@@ -48,6 +53,8 @@ class Run:
         as_json: bool,
         verbose: bool = False,
         api: str = "v2",
+        name: str | None = None,
+        of_fetch: Sequence[str] = (),
     ) -> None:
         self.items = items
         self.to = to
@@ -56,6 +63,8 @@ class Run:
         self.as_json = as_json
         self.verbose = verbose
         self.api = api
+        self.name = name
+        self.of_fetch = of_fetch
         self.is_local = False
         self.interrupted = 0
         self.stopped: Doc2XError | None = None  # what ended the run before all documents were begun
@@ -92,7 +101,7 @@ class Run:
     def add(self, row: Row) -> None:
         """Tell what became of a document, now; its row is kept where it is shown at the end."""
         if row.error is not None:
-            self.advise(row.error)
+            self.advise(row.error, row.source)
         self._codes[row.exit] += 1
         self._counts[state_of(row)] += 1
         self._counts["pages"] += row.pages or 0
@@ -102,8 +111,8 @@ class Run:
         if not terminal.is_terminal(sys.stdout):  # a reader of the pipe need not wait for the last document
             self.print_paths(row)
 
-    def advise(self, error: Doc2XError) -> None:
-        """Put the uid and the formats into an advice to fetch; on this machine a uid dies with its server."""
+    def advise(self, error: Doc2XError, source: str) -> None:
+        """Put the whole line into an advice to fetch; on this machine a uid dies with its server."""
         if self.is_local and type(error) is TaskFailed:
             error.advice = ENGINE_GAVE_UP
         elif self.is_local and isinstance(error, DiskFull):
@@ -111,8 +120,24 @@ class Run:
         elif self.is_local and "doc2x fetch" in error.advice:
             error.advice = "Run the same command again."
         elif error.uid is not None:
-            line = fetch_line(error.uid, self.to, self.out, self.api)
-            error.advice = error.advice.replace("doc2x fetch UID --to FMT", line)
+            line = self.fetch_line(error.uid, source)
+            error.advice = re.sub(FETCH.format(re.escape(error.uid)), lambda _: line, error.advice)
+
+    def fetch_line(self, uid: str, source: str) -> str:
+        """Return the command that fetches a document of this run as it was asked for."""
+        stem = self._stems.get(source)
+        if self.name is None or stem is None:
+            return fetch_line(uid, self.to, self.out, self.api, self.of_fetch)
+        name = result_name(self.name, Source(source, stem, "pdf", 0, "", 0), uid=uid, clock=Clock())
+        literal = name.replace("{", "{{").replace("}", "}}")
+        named = ["--name", literal] if name != uid else []
+        return fetch_line(uid, self.to, self.out, self.api, [*named, *self.of_fetch])
+
+    @cached_property
+    def _stems(self) -> dict[str, str]:
+        """The stem of each document that shares it with no other, which would have a longer name."""
+        shared = Counter(item.path.stem.casefold() for item in self.items)
+        return {item.name: item.path.stem for item in self.items if shared[item.path.stem.casefold()] == 1}
 
     def interruption(self, item: Item) -> Interrupted:
         """Return the error of the document in work, and tell how it can be had."""
@@ -123,7 +148,7 @@ class Run:
         if uid is None:
             told = "Interrupted. Run the same command again to go on."
         else:
-            line = fetch_line(uid, self.to, self.out, self.api)
+            line = self.fetch_line(uid, item.name)
             told = f"Interrupted. {item.name} goes on at the service; within 24 hours, without paying again:\n  {line}"
         terminal.say(told)
         return Interrupted(self.interrupted, uid)
@@ -209,9 +234,9 @@ def state_of(row: Row) -> str:
     return "archived" if row.was_archived else "done"
 
 
-def fetch_line(uid: str, to: Sequence[str], out: str | None, api: str = "v2") -> str:
-    """Return the command that fetches a document, to be copied into a shell."""
+def fetch_line(uid: str, to: Sequence[str], out: str | None, api: str = "v2", more: Sequence[str] = ()) -> str:
+    """Return the command that fetches a document, with `more` words at its end, to be copied into a shell."""
     words = ["doc2x", "fetch", uid, *(word for name in to for word in ("--to", name))]
     words += ["--out", out] if out is not None and out != "out" else []
     words += ["--api", api] if api != "v2" else []
-    return shlex.join(words)
+    return command_line([*words, *more])

@@ -12,7 +12,7 @@ from PIL import Image
 
 from tests.cli.command import EXAMPLE, UID, Working, account, doc2x, ended, no_picture, refused, start, upload
 from tests.support.scripted import ScriptedServer, envelope, reply, reset
-from tests.support.scripted_service import ScriptedService
+from tests.support.scripted_service import ScriptedService, make_pdf
 from tests.support.wire import KEY, SIGNATURE
 
 PAGE = {"page_idx": 0, "md": "words", "page_width": 10, "page_height": 10}
@@ -339,9 +339,41 @@ def test_a_signal_ends_it_with_the_way_to_the_paid_pages(tmp_path, name, code):
         process.send_signal(getattr(signal, name))
         done = ended(process)
     assert done.code == code
-    assert f"doc2x fetch {UID} --to tex\n" in done.err
+    assert f"doc2x fetch {UID} --to tex --name paper\n" in done.err
     assert "Traceback" not in done.err
     assert [(row["uid"], row["error"]["type"]) for row in done.json] == [(UID, "Interrupted")]
+
+
+def test_the_way_to_the_paid_pages_leads_to_the_same_name_and_form(tmp_path):
+    given = ["--name", "a {stem}", "--formula", "dollar", "--clean", "--ledger", "led ger"]
+    given += ["--tables", "pipe", "--to", "md", "--out", "there", "--model", "v3-2026", "--no-archive"]
+    working = Working()
+    with ScriptedServer(reply(500)) as server:
+        upload(server, working.step)
+        process = start("convert", *given, EXAMPLE, "--json", env=account(server.origin), cwd=tmp_path)
+        assert working.asked.wait(60)
+        process.send_signal(signal.SIGINT)
+        done = ended(process)
+    line = f"doc2x fetch {UID} --to md --out there --name 'a paper'"
+    line += " --ledger 'led ger' --no-archive --formula dollar --tables pipe --clean"
+    assert f"  {line}\n" in done.err
+    assert done.json[0]["error"]["advice"] == f"Run `{line}` within 24 hours; it costs nothing."
+
+
+def test_what_could_not_be_fetched_has_its_own_name_in_the_line_and_the_options(tmp_path):
+    folders = [tmp_path / name for name in "ab"]
+    for folder in folders:
+        folder.mkdir()
+        (folder / "same.pdf").write_bytes(make_pdf(mark=folder.name))
+    (tmp_path / "a" / "other.pdf").write_bytes(make_pdf(mark="other"))
+    with ScriptedService() as service:
+        service.exports["md"] = b"no archive"
+        env = account(service.origin)
+        done = doc2x("convert", *folders, "--merge-tables", "--name", "{{{stem}", env=env, cwd=tmp_path)
+    lines = sorted(re.findall("`(doc2x fetch .*?)`", done.err))
+    named = [line for line in lines if "--name" in line]
+    assert (len(lines), len(named)) == (3, 1), "two would have one name: theirs is the uid"
+    assert named[0].endswith(" --to md --name '{{other' --merge-tables")
 
 
 def test_on_this_machine_a_uid_is_not_offered(tmp_path):

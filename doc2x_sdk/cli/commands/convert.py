@@ -178,8 +178,8 @@ def command(ctx: click.Context, /, inputs: tuple[str, ...], **options: Any) -> N
     if options["dry_run"]:
         ctx.exit(quote(items, opened, options))
     if len(items) > 1:
-        ctx.exit(many(items, opened, options, inputs, given_words(ctx)))
-    ctx.exit(one(items, opened, options).finish())
+        ctx.exit(many(ctx, items, opened, inputs))
+    ctx.exit(one(ctx, items, opened).finish())
 
 
 def left_out(folders: Sequence[Path]) -> None:
@@ -191,12 +191,13 @@ def left_out(folders: Sequence[Path]) -> None:
     terminal.say(told, label="Note:", colour="cyan")
 
 
-def one(items: Sequence[Item], opened: Opened, options: dict[str, Any]) -> Run:
+def one(ctx: click.Context, items: Sequence[Item], opened: Opened) -> Run:
     """Convert one document."""
     from doc2x_sdk.cli.rows import Row
     from doc2x_sdk.cli.run import Run
 
-    run = Run(items, **talk(options))
+    options = ctx.params
+    run = Run(items, **talk(ctx, options))
     client, run.is_local = opened()
     if client is None:
         for item in items:
@@ -207,19 +208,18 @@ def one(items: Sequence[Item], opened: Opened, options: dict[str, Any]) -> Run:
     return run
 
 
-def many(
-    items: Sequence[Item], opened: Opened, options: dict[str, Any], inputs: Sequence[str], words: Sequence[str]
-) -> int:
+def many(ctx: click.Context, items: Sequence[Item], opened: Opened, inputs: Sequence[str]) -> int:
     """Convert several documents in a batch and return the exit code.
 
-    Its command line (`inputs`, `words`) is written down, and how it and its report ended.
+    Its command line is written down, and how it and its report ended.
     """
     from doc2x_sdk import config
     from doc2x_sdk.cli.many import Many
     from doc2x_sdk.cli.record import Ended, facts_of, recorded
     from doc2x_sdk.cli.stopping import Stopping
 
-    run = Many(items, **talk(options))
+    options = ctx.params
+    run = Many(items, **talk(ctx, options))
     client, run.is_local = opened()
     with ExitStack() as record:
         with Stopping() as stopping, ExitStack() as stack:
@@ -231,7 +231,7 @@ def many(
                         ledger,
                         inputs,
                         documents=len(items),
-                        options=words,
+                        options=given_words(ctx),
                         end=lambda: Ended(run.code, run.counts, facts_of(run.stopped)),
                         **told,
                     )

@@ -68,6 +68,6 @@ def command(ctx: click.Context, /, uid: str, **options: Any) -> None:
         def fetch(_: Path, **wanted: Any) -> Document:
             return client.fetch(uid, **wanted)
 
-        run = Run([Item(Path(uid))], **talk(options))
+        run = Run([Item(Path(uid))], **talk(ctx, options))
         run.one(fetch, **wishes(options))
     ctx.exit(run.finish())

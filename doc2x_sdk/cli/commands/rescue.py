@@ -64,7 +64,7 @@ def command(ctx: click.Context, /, **options: Any) -> None:
 
     formats = Formats.installed()
     formats.plan(options["to"])
-    run = Rescued((), **talk(options))
+    run = Rescued((), **talk(ctx, options))
     with (
         Stopping() as stopping,
         open_account(formats, **{name: options[name] for name in ("api", "ledger", "archive")}) as client,
