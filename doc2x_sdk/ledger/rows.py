@@ -27,6 +27,18 @@ __all__ = [
 
 LOCAL = "local"
 """The account of the servers that `Doc2X.local` starts, whose uids die with them."""
+LACKS_RESULT = "EXISTS (SELECT 1 FROM result WHERE result.parse = parse.id AND result.state != 'done')"
+TO_BE_DONE = """
+    state = 'planned'
+    AND NOT EXISTS (SELECT 1 FROM result WHERE result.parse = parse.id) -- with results: from the archive
+    AND NOT (uid IS NULL AND history = '[]' AND owner IS NULL AND EXISTS (
+        SELECT 1 FROM parse AS other JOIN result ON result.parse = other.id -- another account's, of the right key
+        WHERE other.account IN (SELECT account FROM parse) AND other.account != parse.account
+        AND other.sha256 = parse.sha256
+        AND json_remove(other.options, '$.pages') = json_remove(parse.options, '$.pages')
+        AND result.state = 'done' AND result.changed_at >= parse.changed_at
+    ))
+"""
 RESULT_SECONDS = 24 * 3600.0
 """How long the service keeps a result (Doc2X API v2, codes)."""
 
@@ -148,7 +160,8 @@ def read_jobs(
         uid: only the parse that has, or once had, this uid.
         account: only this account's.
         source: only inputs whose path holds this text.
-        unfinished: only parses whose state is not an end, or with a result that is not done.
+        unfinished: only parses whose state is not an end, or with a result that is not done. One of which nothing was
+            sent, and whose results another account has got since, is none.
         newest_first: the other way round.
 
     Raises `LedgerError` when the file can't be read.
@@ -169,11 +182,7 @@ def read_jobs(
         where.append("INSTR(source, ?) > 0")
         values.append(source)
     if unfinished:
-        where.append(
-            "((state NOT IN ('parsed', 'failed', 'planned') OR state = 'planned' AND NOT EXISTS "
-            "(SELECT 1 FROM result WHERE result.parse = parse.id)) OR EXISTS "  # planned and done: from the archive
-            "(SELECT 1 FROM result WHERE result.parse = parse.id AND result.state != 'done'))"
-        )
+        where.append(f"(state NOT IN ('parsed', 'failed', 'planned') OR {TO_BE_DONE} OR {LACKS_RESULT})")
     order = "DESC" if newest_first else "ASC"
     query = f"SELECT * FROM parse WHERE {' AND '.join(where)} ORDER BY id {order}"  # noqa: S608 - fixed column names
     try:

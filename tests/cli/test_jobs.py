@@ -209,6 +209,25 @@ def test_what_this_machine_converted_is_kept_by_no_service(tmp_path):
     assert "nothing was paid" in done.err
 
 
+@pytest.mark.parametrize("name", ["{stem}", "{uid}"])
+def test_what_a_wrong_key_left_is_finished_once_the_right_key_has_done_it(name, tmp_path, ledger):
+    papers = tmp_path / "papers"
+    papers.mkdir()
+    for mark in "abc":
+        (papers / f"{mark}.pdf").write_bytes(make_pdf(mark=mark))
+    words = ["convert", papers, "--to", "txt", "--out", tmp_path / "out", "--name", name, "--jobs", "1"]
+    unfinished = ["jobs", "--unfinished", "--source", "papers"]
+    with ScriptedService() as service:
+        service.on("preupload", failed("unauthorized", 401))
+        assert doc2x(*words, env=account(service.origin, DOC2X_APIKEY="sk-wrong")).code == 3
+        (papers / "a.pdf").rename(tmp_path / "a.pdf")
+        assert doc2x(*words, env=account(service.origin)).code == 0
+        assert states(doc2x(*unfinished)) == [("planned", "a.pdf")], "it is still to be done"
+        (tmp_path / "a.pdf").rename(papers / "a.pdf")
+        assert doc2x(*words, env=account(service.origin)).code == 0
+    assert states(doc2x(*unfinished)) == []
+
+
 def test_one_that_was_refused_before_it_was_paid_says_why(tmp_path, ledger):
     paper = tmp_path / "poor.pdf"
     paper.write_bytes(make_pdf(mark="poor"))
