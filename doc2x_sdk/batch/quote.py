@@ -18,7 +18,7 @@ from doc2x_sdk.flow.parses import wanted_of
 from doc2x_sdk.flow.results import todo_of, what_is_there
 from doc2x_sdk.flow.source import Source, open_source, printable
 from doc2x_sdk.flow.wish import Wish
-from doc2x_sdk.ledger.rows import ParseKey, ParseRow
+from doc2x_sdk.ledger.rows import LOCAL, ParseKey, ParseRow
 
 __all__ = ["VERDICTS", "Quote", "Quoted"]
 
@@ -163,7 +163,7 @@ class Quote:
         if row.state == "unknown":
             return "new" if wish.retry_unknown else "unknown"
         if row.state == "failed":
-            return "new" if wish.retry_failed else "failed"
+            return "new" if wish.retry_failed or key.account == LOCAL else "failed"
         return self._of_uid(row)
 
     def _of_uid(self, row: ParseRow) -> str:

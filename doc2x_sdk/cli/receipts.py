@@ -17,6 +17,7 @@ STEPS = {
     "failed": "`doc2x convert ... --retry-failed` sends it again.",
     "unknown": "Look at the account's page count (`doc2x quota`); `doc2x convert ... --retry-unknown` sends it again.",
 }
+LOCAL_FAILED = "This machine could not do it, for the reason given. The same `doc2x convert` tries it again."
 UNITS = ((86400, "d"), (3600, "h"), (60, "min"))
 
 
@@ -86,7 +87,7 @@ def next_step(row: ParseRow) -> str:
     if row.state == "planned" and is_complete:
         return "All results are there; nothing was paid for them."
     if row.state not in PAID:
-        return STEPS[row.state]
+        return LOCAL_FAILED if row.state == "failed" and row.account == LOCAL else STEPS[row.state]
     if row.account == LOCAL:
         return "This machine converted it; nothing was paid."
     if (row.expires_at() or 0.0) < time.time():

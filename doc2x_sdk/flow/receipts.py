@@ -134,7 +134,7 @@ def check_known(row: ParseRow, wish: Wish) -> None:
             uid=row.uid,
             advice="Look at the account's page count; then `--retry-unknown` (retry_unknown=True) sends it again.",
         )
-    if row.state == "failed" and not wish.retry_failed:
+    if row.state == "failed" and not wish.retry_failed and row.account != LOCAL:  # there nothing is paid
         raise TaskFailed(
             f"The service gave it up earlier: {row.reason or 'no reason given'}",
             uid=row.uid,

@@ -8,8 +8,9 @@ import subprocess
 import sys
 
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw
 
+from doc2x_sdk.local import ocr
 from tests.cli.command import EXAMPLE, UID, Working, account, doc2x, ended, no_picture, refused, start, upload
 from tests.support.scripted import ScriptedServer, envelope, reply, reset
 from tests.support.scripted_service import ScriptedService, make_pdf
@@ -289,6 +290,20 @@ def test_a_picture_without_ocr_names_the_extra_and_the_service(tmp_path):
     assert (done.code, done.out) == (6, "")
     assert "pip install 'doc2x-sdk[local-ocr]'" in done.err
     assert "With an account's key the service may" in done.err
+
+
+@pytest.mark.skipif(not ocr.is_installed(), reason="the extra local-ocr is not installed")
+def test_what_this_machine_could_not_do_is_tried_again_once_it_can(tmp_path):
+    for name in ("one.png", "two.png"):
+        picture = Image.new("RGB", (400, 120), "white")
+        ImageDraw.Draw(picture).text((30, 30), name.partition(".")[0].upper(), "black", font_size=60)
+        picture.save(tmp_path / name)
+    words = ["convert", tmp_path, "--to", "txt", "--local", "--out", tmp_path / "out"]
+    assert doc2x(*words, env=without(tmp_path, "rapidocr")).code == 8
+    assert "tries it again" in doc2x("jobs", "show", "1").err
+    assert doc2x(*words, "--dry-run", "--json").json["counts"] == {"new": 2}
+    done = doc2x(*words)
+    assert (done.code, len(done.lines)) == (0, 2), done.err
 
 
 @pytest.mark.faults("CL-06")
