@@ -26,6 +26,7 @@ __all__ = ["ExportSlots", "Fetcher", "Natives", "Report", "check_word", "open_ar
 
 log = logging.getLogger("doc2x_sdk")
 
+SLOTS_KNOWN = 1000
 IN_MEMORY = 1024 * 1024  # bytes of a download that are not written to a file
 TRIES = 3  # links or exports taken for one format before its failure is the user's
 SUFFIX = {"md": ".md", "md_dollar": ".md", "tex": ".tex", "docx": ".docx"}
@@ -44,11 +45,29 @@ class Natives(Protocol):
 
 
 class ExportSlots:
-    """One lock a uid: the service keeps one export result for each, so formats of a uid go one after another."""
+    """One lock a uid: the service keeps one export result for each, so formats of a uid go one after another.
+
+    Of the last 1,000 uids it is known what their slot held last: for a moment it may still be there.
+    """
 
     def __init__(self) -> None:
         self._guard = threading.Lock()
         self._locks: dict[str, tuple[threading.Lock, int]] = {}
+        self._held: dict[str, tuple[str, ExportOptions, SignedURL | None]] = {}
+
+    def note(self, uid: str, to: str, options: ExportOptions, url: SignedURL | None) -> None:
+        """Note what the uid's slot holds, in the time that it is held."""
+        with self._guard:
+            self._held.pop(uid, None)
+            self._held[uid] = to, options, url
+            if len(self._held) > SLOTS_KNOWN:
+                del self._held[next(iter(self._held))]
+
+    def stale(self, uid: str, to: str, options: ExportOptions) -> SignedURL | None:
+        """Return the link that the slot held last, where that was of another format or other options."""
+        with self._guard:
+            before = self._held.get(uid)
+        return None if before is None or before[:2] == (to, options) else before[2]
 
     @contextmanager
     def of(self, uid: str) -> Iterator[None]:
@@ -98,7 +117,6 @@ class Fetcher:
         self._first_look = first_look
         self._keep = keep
         self._silence = silence
-        self._stale: SignedURL | None = None
 
     @property
     def uid(self) -> str:
@@ -133,9 +151,10 @@ class Fetcher:
                 packed = self._download(link, archive, on_progress)
                 found = unpacked(packed, to, stage)
                 main = found.main
+                is_own = not self._service.shares_slot or main.stem not in NATIVE_FORMATS or main.stem == to
                 if self._service.shares_slot:
-                    self._stale = link.url
-                if not self._service.shares_slot or main.stem not in NATIVE_FORMATS or main.stem == to:
+                    self._slots.note(self.uid, to if is_own else main.stem, options, link.url)
+                if is_own:
                     if self._keep is not None:
                         self._keep(to, options, self.uid, main if to == "docx" else packed)
                     return found
@@ -171,7 +190,7 @@ class Fetcher:
             settings=self._settings,
             clock=self._clock,
             first_look=self._first_look,
-            stale=self._stale,
+            stale=self._slots.stale(self.uid, to, options),
             silence=self._silence,
         )
 

@@ -4,6 +4,7 @@ import gzip
 import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -515,3 +516,26 @@ def test_a_client_downloads_no_file_twice_into_one_name(service: ScriptedService
         assert service.count("download") == 0
         client.download(link, out / "raw.zip", overwrite=True)
     assert (out / "raw.zip").read_bytes() == service.exports["md"]
+
+
+@pytest.mark.faults("DL-16")
+def test_an_export_that_the_slot_still_holds_of_other_options_is_not_taken_for_this_one(
+    service: ScriptedService, paper: Path, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def download(_: object, path: str, *more: object) -> Step:
+        return reply(body=make_zip({"md.md": "normal" if path == normal else "dollar"}))
+
+    service.exports["md"] = make_zip({"md.md": "normal"})
+    with service.client() as client:
+        uid = str(client.convert(paper, to="md", out=out / "normal").uid)
+        before = service.export_link(uid)
+        normal = urlsplit(before).path
+        monkeypatch.setattr(service, "_download", download)
+        held = reply(json=envelope({"status": "success", "url": before}))
+        service.on("result", held, held)
+        client.convert(paper, to="md", out=out / "dollar", formula="dollar")
+        same = reply(json=envelope({"status": "success", "url": service.export_link(uid)}))
+        service.on("result", same)  # of the same export again the link may be the same
+        client.convert(paper, to="md", out=out / "again", formula="dollar")
+    assert (out / "dollar" / "paper.md").read_text() == "dollar"
+    assert (out / "again" / "paper.md").read_text() == "dollar"

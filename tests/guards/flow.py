@@ -532,8 +532,15 @@ DOWNLOADS = [
         "DL-16",
         DOWNLOAD + "test_both_delimiters_are_told_apart_by_the_main_file",
         "flow/fetch.py",
-        "if not self._service.shares_slot or main.stem not in NATIVE_FORMATS or main.stem == to:",
-        "if main:",
+        "is_own = not self._service.shares_slot or main.stem not in NATIVE_FORMATS or main.stem == to",
+        "is_own = True",
+    ),
+    Guard(
+        "DL-16",
+        DOWNLOAD + "test_an_export_that_the_slot_still_holds_of_other_options_is_not_taken_for_this_one",
+        "flow/fetch.py",
+        "return None if before is None or before[:2] == (to, options) else before[2]",
+        "return None",
     ),
     Guard(
         "DL-16",
