@@ -279,7 +279,8 @@ class Batch:
     def _judge(self, done: Done) -> None:
         """Stop the batch for what concerns all; otherwise see whether there is room for more workers."""
         if done.error is not None and (self._fail_fast or isinstance(done.error, STOPPING)):
-            self._end(done.error)
+            refusal = None if done.sent else done.error.__cause__
+            self._end(refusal if isinstance(refusal, Doc2XError) else done.error)
         elif done.error is None:
             self._grow()
 

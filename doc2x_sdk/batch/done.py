@@ -40,8 +40,8 @@ class Done:
         source: the path as it was given, in printable characters.
         document: the result; None with an error.
         error: why there is none; None without an error.
-        sent: False when the batch had stopped, or an outage ended it, before any of this input was sent: nothing was
-            paid for it, and the error's `__cause__` is what stopped the batch.
+        sent: False when the batch had stopped, or an outage, the budget or the quota ended it, before any of this input
+            was sent: nothing was paid for it, and the error's `__cause__` is what stopped the batch.
         to_fetch: True with an error after which the parse is paid and at the service, and only results are lacking:
             another run goes on with it and pays nothing. False also where that is not certain.
     """

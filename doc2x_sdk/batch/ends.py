@@ -29,8 +29,13 @@ class Ends:
         self._kit = kit
 
     def failed(self, checked: Checked, error: Doc2XError, reason: Doc2XError | None = None) -> Done:
-        """Describe a document that failed; where the batch ended for a `reason`, one that was wholly unsent as that."""
+        """Describe a document that failed; one that was wholly unsent as that, where the batch ended for a `reason`.
+
+        A refusal by the budget or the quota is such a reason itself.
+        """
         ledger, key = self._kit.ledger, self._key_of(checked)
+        if reason is None and is_refused(error):
+            reason = error
         if reason is not None and is_unsent(ledger, key):
             return self.not_sent(checked.source.name, reason)
         return Done(checked.source.name, error=error, to_fetch=is_to_fetch(error, ledger, key))
@@ -51,3 +56,8 @@ class Ends:
     def _key_of(self, checked: Checked) -> ParseKey:
         kit, source, wish = self._kit, checked.source, checked.wish
         return kit.key_of(source.sha256, wish.parse, sent_as=kit.goes_as(source, wish.plan.natives))
+
+
+def is_refused(error: Doc2XError) -> bool:
+    """Tell whether the budget refused a document, or the quota before it had a uid."""
+    return isinstance(error, BudgetExceeded) or (isinstance(error, QuotaExceeded) and error.uid is None)

@@ -79,8 +79,11 @@ class Many(Run):
         if done.document is not None:
             return Row.of(done.source, done.document)
         if done.error is not None and not done.sent:
-            if isinstance(done.error.__cause__, Doc2XError):
-                self.stopped = done.error.__cause__
+            cause = done.error.__cause__
+            if isinstance(cause, Doc2XError):
+                if self.stopped is None and cause.source == done.source:  # its own refusal, told for all of them
+                    Row(done.source, error=cause).told(quiet=self.quiet, of_many=True)
+                self.stopped = self.stopped or cause
             return Row(done.source, error=NotDone(exit_of(done.error), self.stopped))
         return Row(done.source, error=done.error, to_fetch=done.to_fetch)
 

@@ -144,6 +144,36 @@ def test_a_budget_is_not_passed(tmp_path, papers):
         assert (one.code, service.paid) == (4, 3)
 
 
+@pytest.mark.faults("AP-04")
+@pytest.mark.parametrize("limit", ["budget", "quota"])
+def test_what_budget_or_quota_refused_is_not_done_with_one_error_for_all(tmp_path, limit):
+    folder = tmp_path / "many"
+    folder.mkdir()
+    for number in range(30):
+        (folder / f"{number}.pdf").write_bytes(make_pdf(mark=str(number)))
+    words = ["convert", folder, "--to", "txt", "--out", tmp_path / "out", "--ledger", tmp_path / "ledger"]
+    more = ["--max-pages", "5"] if limit == "budget" else []
+    with ScriptedService() as service:
+        if limit == "quota":
+            service.on("preupload", *[None] * 5)
+            service.always("preupload", failed("parse_quota_limit"))
+        done = doc2x(*words, "--json", "--quiet", *more, env=account(service.origin))
+        assert service.paid == 5
+        kinds = [row["error"]["type"] for row in done.json if row["error"]]
+        assert (done.code, kinds) == (4, ["NotDone"] * 25)
+        assert done.err.count("Error:") == 1, done.err
+        assert ("--max-pages" if limit == "budget" else "Top up") in done.err
+        again = doc2x(*words, *more, env=account(service.origin))
+        assert again.code == 4
+        assert again.err.count("Error:") == again.err.count("Stopped:") == 1
+        assert "not done" in again.err
+        assert " failed" not in again.err
+        if limit == "quota":
+            service.always("preupload", None)
+        assert doc2x(*words, env=account(service.origin)).code == 0
+        assert service.paid == 30
+
+
 def test_force_pays_again(tmp_path, papers):
     words = ["convert", papers / "a.pdf", papers / "b.pdf", "--to", "txt", "--out", tmp_path / "out", "--overwrite"]
     with ScriptedService() as service:
