@@ -238,7 +238,7 @@ def test_a_renewed_key_is_told_how_what_the_old_one_paid_is_found(
     assert "2 receipts of another key" in warning
     assert f"DOC2X_ACCOUNT={old}" in warning
     with renewed(account=old) as client:
-        assert client.convert(paths[0], to="md", out=out / "again").uid == service.uids[0]
+        assert client.convert(paths[0], to="md", out=out / "again").uid in service.uids
         assert client.quote(paths, to="md").all().counts == {"paid": 2, "new": 1}
     assert service.paid == 2
     with renewed() as client:
