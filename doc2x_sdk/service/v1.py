@@ -23,9 +23,9 @@ from doc2x_sdk.models import ExportOptions, ExportStatus, ParseOptions, ParseSta
 from doc2x_sdk.service.access import Access
 from doc2x_sdk.service.answers import Answer, data_of
 from doc2x_sdk.service.contract import Kind
-from doc2x_sdk.service.exportoptions import check_export
 from doc2x_sdk.service.gate import Turn
 from doc2x_sdk.service.multipart import MultipartBody
+from doc2x_sdk.service.options import check_values
 from doc2x_sdk.service.paid import answer_of_paid, uid_of_paid
 from doc2x_sdk.service.prepared import Body
 from doc2x_sdk.service.readers import pages_of, percent, text_or_empty, whole_or_none
@@ -79,7 +79,7 @@ class ServiceV1:
 
     def check(self, parse: ParseOptions | None, export: ExportOptions, natives: Collection[str] = ()) -> None:
         """Raise `ConfigError` for an option that v1 does not have, or takes otherwise. Nothing is sent."""
-        check_export(export)
+        check_values(parse, export)
         parse = parse or ParseOptions()
         checks = (
             (parse.model is not None, "has no choice of models for the parse"),

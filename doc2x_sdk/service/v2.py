@@ -22,8 +22,8 @@ from doc2x_sdk.models import (
 )
 from doc2x_sdk.service.answers import Answer, data_of, error_from_answer
 from doc2x_sdk.service.contract import Kind
-from doc2x_sdk.service.exportoptions import check_export, check_level
 from doc2x_sdk.service.gate import Turn
+from doc2x_sdk.service.options import check_level, check_values
 from doc2x_sdk.service.paid import answer_of_paid, uid_of_paid
 from doc2x_sdk.service.prepared import Body
 from doc2x_sdk.service.readers import check_uid, export_status, pages_of, percent, text_or_empty, zip_of
@@ -62,7 +62,7 @@ class ServiceV2:
 
     def check(self, parse: ParseOptions | None, export: ExportOptions, natives: Collection[str] = ()) -> None:  # noqa: ARG002 - the contract's
         """Raise `ConfigError` for an option that v2 does not have, or takes otherwise. Nothing is sent."""
-        check_export(export)
+        check_values(parse, export)
         if parse is None:
             return
         check_level(parse, export)

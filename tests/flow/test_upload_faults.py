@@ -6,6 +6,7 @@ import os
 import stat
 import threading
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from doc2x_sdk.errors import (
     NetworkError,
     RateLimit,
 )
-from doc2x_sdk.models import Progress
+from doc2x_sdk.models import ParseOptions, Progress
 from tests.flow.folders import tree
 from tests.support.clocks import StillClock
 from tests.support.scripted import Conversation, Request, Step, close, envelope, reply, reset
@@ -322,7 +323,7 @@ def test_an_endless_stream_is_read_no_further_than_the_largest_document(service:
 @pytest.mark.parametrize("given", [io.StringIO("%PDF-"), 4711, None])
 def test_an_input_of_another_kind_is_refused(given: object, service: ScriptedService) -> None:
     with service.client() as client, pytest.raises(FileError, match="binary"):
-        client.convert(given, name="x.pdf")  # type: ignore[arg-type]
+        client.convert(given, name="x.pdf")
     assert service.server.connections == 0
 
 
@@ -761,6 +762,8 @@ def test_private_copies_of_open_files_are_removed(
         ({"formula": "dollars"}, "formula is normal or dollar, not 'dollars'"),
         ({"formula_level": 3}, "formula_level is 0 to 2"),
         ({"formula_level": True}, "formula_level is 0 to 2"),
+        ({"formula_level": 1.0}, "formula_level is 0 to 2, not 1.0"),
+        ({"formula_level": [1]}, "formula_level is 0 to 2"),
         ({"merge_tables": "yes"}, "merge_tables is True, False or None"),
         ({"formula_level": 1}, "needs a parse by v3-2026"),
         ({"formula_level": 2, "model": "v2"}, "needs a parse by v3-2026"),
@@ -783,3 +786,31 @@ def test_an_export_that_the_service_would_refuse_is_refused_before_anything_is_p
         else:
             with pytest.raises(ConfigError, match=wrong):
                 client.fetch(uid, to="md", **options)
+
+
+@pytest.mark.parametrize(
+    ("options", "wrong"),
+    [
+        ({"model": "v9"}, "model is v2 or v3-2026, or None, not 'v9'"),
+        ({"model": ""}, "model is v2"),
+        ({"model": 3}, "model is v2"),
+        ({"model": ["v2"]}, "model is v2"),
+        ({"parse": ParseOptions(model="V2")}, "model is v2"),
+        ({"parse": ParseOptions(formula_only="no")}, "formula_only is True, False or None, not 'no'"),
+        ({"parse": ParseOptions(ocr=0)}, "ocr is True, False or None, not 0"),
+        ({"parse": ParseOptions(img_correction="on")}, "img_correction is True, False or None"),
+    ],
+)
+def test_a_parse_that_would_be_another_one_is_refused_before_anything_is_paid(
+    options: dict[str, Any], wrong: str, service: ScriptedService, paper: Path, out: Path
+) -> None:
+    with service.client() as v2, service.client(api="v1") as v1:
+        for client in (v1, v2):
+            for ask in (
+                partial(client.convert, paper, out=out),
+                partial(client.convert_many, [paper], to="md", out=out),
+                partial(client.upload, paper),
+            ):
+                with pytest.raises(ConfigError, match=wrong):
+                    ask(**options)
+    assert service.server.connections == 0
