@@ -6,12 +6,12 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 from weakref import WeakSet
 
 from doc2x_sdk import config
-from doc2x_sdk.errors import ConfigError, LedgerError
+from doc2x_sdk.arguments import count_of, folder, several
+from doc2x_sdk.errors import LedgerError
 from doc2x_sdk.flow.budget import Budget
 from doc2x_sdk.flow.wish import Wish
 from doc2x_sdk.ledger.rows import ParseRow, read_jobs
@@ -82,7 +82,7 @@ class Batches(Steps):
 
         Raises:
             LedgerError: there is no ledger that can be written; a batch does not run without.
-            ConfigError: an unknown format or option, `jobs` is no number from 1, or one path in place of many.
+            ConfigError: an unknown format or option, a number that is none, or one path in place of many.
         """
         from doc2x_sdk.batch import Batch, BatchRun  # noqa: PLC0415 - only many documents need it
 
@@ -92,19 +92,19 @@ class Batches(Steps):
             self._kit.formats.plan(to, options),
             parse_options(model, parse),
             ExportOptions(formula, formula_level, merge_tables),
-            Path(out),
+            folder(out, needed=True),
             result_name,
             overwrite,
             force,
             retry_unknown,
             retry_failed,
         )
-        kit = replace(self._kit, budget=Budget(max_pages))
+        kit = replace(self._kit, budget=Budget(count_of(max_pages, "max_pages", least=0)))
         batch = Batch(
             several(sources),
             self._checked(wish),
             kit,
-            jobs=count_of(jobs),
+            jobs=count_of(jobs, "jobs", least=1),
             fail_fast=fail_fast,
             on_progress=on_progress,
         )
@@ -144,7 +144,7 @@ class Batches(Steps):
             self._kit.formats.plan(to),
             parse_options(model, parse),
             ExportOptions(formula, formula_level, merge_tables),
-            out=None if out is None else Path(out),
+            out=folder(out),
             name=result_name,
             overwrite=overwrite,
             force=force,
@@ -208,24 +208,7 @@ class Batches(Steps):
             raise self._ledger_fault or LedgerError("Without a ledger nothing is known")
         formats = (to,) if isinstance(to, str) else tuple(to)
         self._kit.formats.plan(formats)
-        rescue = Rescue(self._kit, out=None if out is None else Path(out), to=formats, on_progress=on_progress)
-        run = RescueRun(rescue, jobs=count_of(jobs))
+        rescue = Rescue(self._kit, out=folder(out), to=formats, on_progress=on_progress)
+        run = RescueRun(rescue, jobs=count_of(jobs, "jobs", least=1))
         self._runs.add(run)
         return run
-
-
-def several(sources: Iterable[str | os.PathLike[str]]) -> Iterable[str | os.PathLike[str]]:
-    """Return the inputs; raise `ConfigError` for a single path, whose letters would be taken for paths."""
-    if isinstance(sources, str | bytes | os.PathLike):
-        raise ConfigError(
-            f"These are not several paths but one: {os.fspath(sources)!r}",
-            advice="Give a list, or a generator such as Path('papers').glob('*.pdf'); `convert` takes a single one.",
-        )
-    return sources
-
-
-def count_of(jobs: int | None) -> int | None:
-    """Return how many documents may be at work; raise `ConfigError` for what is no number from 1, and not None."""
-    if jobs is not None and (not isinstance(jobs, int) or isinstance(jobs, bool) or jobs < 1):
-        raise ConfigError(f"`jobs` is a number from 1, or None, not {jobs!r}", advice="None decides by itself.")
-    return jobs

@@ -6,7 +6,6 @@ import logging
 import os
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, Self
 from weakref import WeakSet
@@ -16,6 +15,7 @@ from weakref import WeakSet
 import requests  # noqa: F401
 
 from doc2x_sdk import config
+from doc2x_sdk.arguments import count_of, folder
 from doc2x_sdk.batches import Batches, To
 from doc2x_sdk.clock import Clock
 from doc2x_sdk.errors import ConfigError, LedgerError
@@ -259,14 +259,14 @@ class Doc2X(Batches):
             self.formats.plan(to, options),
             parse_options(model, parse),
             ExportOptions(formula, formula_level, merge_tables),
-            None if out is None else Path(out),
+            folder(out),
             result_name,
             overwrite,
             force,
             retry_unknown,
             pages=pages,
         )
-        kit = replace(self._kit, budget=Budget(max_pages))
+        kit = replace(self._kit, budget=Budget(count_of(max_pages, "max_pages", least=0)))
         return pipeline.convert(source, self._checked(wish), kit, name=name, on_progress=on_progress)
 
     def fetch(
@@ -291,7 +291,7 @@ class Doc2X(Batches):
         wish = Wish(
             self.formats.plan(to, options),
             export=ExportOptions(formula, formula_level, merge_tables),
-            out=None if out is None else Path(out),
+            out=folder(out),
             name=result_name,
             overwrite=overwrite,
         )

@@ -16,8 +16,8 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from doc2x_sdk.batch.done import Done, unexpected
-from doc2x_sdk.batch.ends import STOPPING, Ends
+from doc2x_sdk.batch.done import STOPPING, Done, unexpected
+from doc2x_sdk.batch.ends import Ends
 from doc2x_sdk.batch.feed import Checked, Feed
 from doc2x_sdk.batch.names import Names
 from doc2x_sdk.batch.outage import Outage, Visit

@@ -8,24 +8,28 @@ from pathlib import Path
 
 from doc2x_sdk.errors import (
     ArchiveError,
+    AuthError,
+    BudgetExceeded,
+    DiskFull,
     Doc2XError,
-    DownloadError,
     ExporterError,
     FileError,
     LedgerError,
-    OutcomeUnknown,
+    QuotaExceeded,
     TaskFailed,
-    WaitTimeout,
+    TooManyOpenFiles,
 )
 from doc2x_sdk.flow.callbacks import CallbackRaised
 from doc2x_sdk.ledger.ledger import Ledger
 from doc2x_sdk.ledger.rows import LOCAL, ParseKey
 from doc2x_sdk.models import Document
 
-__all__ = ["Done", "because", "is_not_there", "is_to_fetch", "is_unsent", "unexpected"]
+__all__ = ["STOPPING", "Done", "because", "is_not_there", "is_to_fetch", "is_unsent", "unexpected"]
 
 OF_THE_DOCUMENT = (TaskFailed, ArchiveError, ExporterError, FileError)  # the same command meets them again
-OF_ONE = (*OF_THE_DOCUMENT, DownloadError, OutcomeUnknown, WaitTimeout)  # say nothing about another document
+STOPPING = (AuthError, QuotaExceeded, BudgetExceeded, DiskFull, TooManyOpenFiles, LedgerError)
+"""Errors that concern every document to come, and so end a batch."""
+
 GO_ON = "Correct or leave out that one; the same call goes on with the others."
 PAID = {"submitted", "parsed"}
 UNSENT = {"planned", "reserving"}
@@ -92,11 +96,11 @@ def states_of(ledger: Ledger | None, key: ParseKey) -> set[str]:
 def because(reason: Doc2XError | None, what: str, name: str) -> Doc2XError:
     """Return the error of a document that what stopped the batch kept from something; that is its cause.
 
-    It is of the cause's class, unless that is about another document alone, where the first failure stops a batch.
+    It is of the cause's class, unless that is another document's own, where the first failure stops a batch.
     """
     found = reason or Doc2XError("The batch was stopped", advice="")
     kind, told, advice = type(found), found.message, found.advice
-    if isinstance(found, OF_ONE):
+    if found.source is not None and not isinstance(found, STOPPING):
         kind, told, advice = Doc2XError, f"the batch stopped at {found.source}: {told}", GO_ON
     error = kind(f"{what}: {told}", advice=advice, code=found.code, source=name)
     error.__cause__ = reason

@@ -4,22 +4,11 @@ from __future__ import annotations
 
 from doc2x_sdk.batch.done import Done, because, is_not_there, is_to_fetch, is_unsent
 from doc2x_sdk.batch.feed import Checked
-from doc2x_sdk.errors import (
-    AuthError,
-    BudgetExceeded,
-    DiskFull,
-    Doc2XError,
-    LedgerError,
-    QuotaExceeded,
-    TooManyOpenFiles,
-)
+from doc2x_sdk.errors import BudgetExceeded, Doc2XError, QuotaExceeded
 from doc2x_sdk.flow.kit import Kit
 from doc2x_sdk.ledger.rows import ParseKey
 
-__all__ = ["STOPPING", "Ends"]
-
-STOPPING = (AuthError, QuotaExceeded, BudgetExceeded, DiskFull, TooManyOpenFiles, LedgerError)
-"""Errors that concern every document to come, and so end a batch."""
+__all__ = ["Ends"]
 
 
 class Ends:

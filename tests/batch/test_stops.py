@@ -25,6 +25,7 @@ from doc2x_sdk.errors import (
     InputChanged,
     LedgerError,
     NetworkError,
+    ProtocolError,
     QuotaExceeded,
     RateLimit,
 )
@@ -695,6 +696,38 @@ def test_how_many_at_a_time_is_a_number_from_1(jobs: Any, service: ScriptedServi
     assert service.server.connections == 0
 
 
+@pytest.mark.parametrize("most", [-1, True, 2.5, "3"])
+def test_a_budget_is_a_number_from_0(most: Any, service: ScriptedService, papers: Papers, out: Path) -> None:
+    (paper,) = papers(1)
+    with service.client() as client:
+        for begin in (
+            lambda: client.convert(paper, to="md", out=out, max_pages=most),
+            lambda: client.convert_many([paper], to="md", out=out, max_pages=most),
+        ):
+            with pytest.raises(ConfigError, match="`max_pages` is a number from 0"):
+                begin()
+        assert service.server.connections == 0
+        with pytest.raises(BudgetExceeded):
+            client.convert(paper, to="md", out=out, max_pages=0)
+    assert service.paid == 0
+
+
+def test_an_empty_folder_is_not_the_current_one(service: ScriptedService, papers: Papers) -> None:
+    (paper,) = papers(1)
+    with service.client() as client:
+        for begin in (
+            lambda: client.convert(paper, to="md", out=""),
+            lambda: client.fetch("some-uid", to="md", out=""),
+            lambda: client.convert_many([paper], to="md", out=""),
+            lambda: client.convert_many([paper], to="md", out=None),  # type: ignore[arg-type]
+            lambda: client.quote([paper], to="md", out=""),
+            lambda: client.rescue(""),
+        ):
+            with pytest.raises(ConfigError, match="`out` is empty"):
+                begin()
+    assert service.server.connections == 0
+
+
 @pytest.mark.parametrize("elsewhere", [True, False])
 def test_a_client_that_is_closed_before_the_end_is_not_taken_for_the_end(
     elsewhere: bool, service: ScriptedService, papers: Papers, out: Path
@@ -860,6 +893,28 @@ def test_the_first_error_ends_a_batch_that_should_fail_fast(
     assert stopped.error is not None
     assert stopped.error.__cause__ is first.error
     assert service.paid == sum(each.error is None for each in done)
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind"),
+    [
+        (("status", reply(json=envelope(code="parse_new_reason"))), Doc2XError),
+        (("status", reply(body=b"<html>moved</html>")), ProtocolError),
+        (("preupload", reply(429, headers=[("Retry-After", "86400")])), RateLimit),
+    ],
+)
+def test_where_the_first_error_ends_a_batch_the_others_are_not_told_to_have_it(
+    answer: tuple[str, Step], kind: type[Doc2XError], service: ScriptedService, papers: Papers, out: Path
+) -> None:
+    service.always(*answer)
+    with service.client(SkippingClock(), retries=0) as client:
+        done = list(client.convert_many(papers(3), to="md", out=out, fail_fast=True, jobs=1))
+    (first,) = [each for each in done if each.sent]
+    assert type(first.error) is kind
+    for other in done:
+        if other is not first:
+            assert type(other.error) is Doc2XError
+            told(other.error, other.source, f"Not sent: the batch stopped at {first.source}: ", "the others")
 
 
 @pytest.mark.faults("CL-01")

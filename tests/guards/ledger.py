@@ -9,11 +9,11 @@ LEDGER, FILES, STORE, OWNER, ADMISSION = (
     "ledger/owner.py",
     "ledger/admission.py",
 )
-PARSE, RESULTS, BATCH, ENDS, OUTAGE = (
+PARSE, RESULTS, BATCH, DONE, OUTAGE = (
     "flow/parse.py",
     "flow/results.py",
     "batch/batch.py",
-    "batch/ends.py",
+    "batch/done.py",
     "batch/outage.py",
 )
 
@@ -143,7 +143,7 @@ GUARDS = [
     Guard(
         "AP-04",
         "batch/test_stops.py::test_an_empty_account_stops_the_batch_and_a_later_run_goes_on",
-        ENDS,
+        DONE,
         "STOPPING = (AuthError, QuotaExceeded,",
         "STOPPING = (AuthError,",
     ),
@@ -178,7 +178,7 @@ GUARDS = [
     Guard(
         "AP-07",
         "batch/test_stops.py::test_a_refused_key_stops_the_batch_and_leaves_all_to_go_on",
-        ENDS,
+        DONE,
         "STOPPING = (AuthError, QuotaExceeded,",
         "STOPPING = (QuotaExceeded,",
         hangs=True,
