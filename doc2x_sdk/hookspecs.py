@@ -79,7 +79,11 @@ class Register(Protocol):
         """Offer a format. Raises `ConfigError` for an exporter that breaks the contract."""
 
     def processor(self, name: str, options: Sequence[Option], help: str = "") -> None:  # noqa: A002 - as elsewhere
-        """Declare the options of a post-processor: `--option NAME.KEY=VALUE` reaches it as `context.options[NAME]`."""
+        """Declare the options of a post-processor: `--option NAME.KEY=VALUE` reaches it as `context.options[NAME]`.
+
+        Raises `ConfigError` for a name that is not in lower case, or is one of doc2x-sdk's own. Plugins that share a
+        name with another's post-processor are not used.
+        """
 
 
 @dataclass(frozen=True, slots=True)

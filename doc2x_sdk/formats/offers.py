@@ -11,7 +11,7 @@ from doc2x_sdk.formats.plan import PARSE
 from doc2x_sdk.hookspecs import Exporter, Option
 from doc2x_sdk.models import NATIVE_FORMATS
 
-__all__ = ["Offer", "checked_offer"]
+__all__ = ["Offer", "check_name", "checked_offer"]
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_+-]{0,39}")
 SUFFIX = re.compile(r"(\.[A-Za-z0-9_+-]{1,40}){1,3}")
@@ -48,10 +48,7 @@ def checked_offer(exporter: Exporter, *, package: str, version: str = "", entry:
         )
     name, suffix, needs = (getattr(exporter, part, None) for part in ("name", "suffix", "needs"))
     what = f"The exporter {type(exporter).__name__} of {package}"
-    if not isinstance(name, str) or not NAME.fullmatch(name):
-        raise ConfigError(
-            f"{what} has no name in lower case (letters, digits, `-`, `_`, `+`; at most 40)", advice=GUIDE
-        )
+    name = check_name(what, name)
     if name in (*NATIVE_FORMATS, PARSE):
         raise ConfigError(f"{what} offers {name!r}, which the service itself makes", advice=GUIDE)
     if not isinstance(suffix, str) or not SUFFIX.fullmatch(suffix):
@@ -75,3 +72,12 @@ def checked_offer(exporter: Exporter, *, package: str, version: str = "", entry:
         version,
         entry,
     )
+
+
+def check_name(what: str, name: object) -> str:
+    """Return the name of a format or post-processor; raises `ConfigError` for one that no option could be given by."""
+    if not isinstance(name, str) or not NAME.fullmatch(name):
+        raise ConfigError(
+            f"{what} has no name in lower case (letters, digits, `-`, `_`, `+`; at most 40)", advice=GUIDE
+        )
+    return name

@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import pluggy
 
 from doc2x_sdk.errors import ConfigError
+from doc2x_sdk.formats.clean import CLEAN
 from doc2x_sdk.formats.guard import PluginRaised
-from doc2x_sdk.formats.offers import Offer, checked_offer
-from doc2x_sdk.formats.options import check_declared, typed_options
+from doc2x_sdk.formats.offers import Offer, check_name, checked_offer
+from doc2x_sdk.formats.options import GUIDE, check_declared, typed_options
 from doc2x_sdk.formats.plan import NATIVE_SUFFIX, PARSE, Plan
 from doc2x_sdk.formats.plugins import PluginRow, Plugins, new_manager
 from doc2x_sdk.formats.shipped import package_for
@@ -23,6 +24,8 @@ Options = Mapping[str, Mapping[str, object]]
 
 ALIASES = {"markdown": "md", "latex": "tex", "word": "docx", "doc": "docx"}
 """What people call the service's formats -> their names."""
+
+ONE_OF_TWO = "Uninstall one of them, or leave it out of DOC2X_PLUGINS."
 
 
 class Processor:
@@ -48,6 +51,7 @@ class Formats:
         self._plugins: Plugins | None = None
         self._offers: dict[str, list[Offer]] = {}
         self._processors: dict[str, Processor] = {}
+        self._clashes: dict[str, str] = {}
 
     @classmethod
     def installed(cls, environ: Mapping[str, str] | None = None) -> Formats:
@@ -68,6 +72,7 @@ class Formats:
             return self._plugins
 
     def _gather(self, plugins: Plugins) -> None:
+        registered: dict[str, Registration] = {}
         for key, row in plugins.active.items():
             register = Registration(row)
             try:
@@ -76,6 +81,9 @@ class Formats:
             except PluginRaised as error:
                 plugins.fail(key, f"its formats can't be registered: {error}")
                 continue
+            registered[key] = register
+        self._refuse_clashes(registered, plugins)
+        for key, register in registered.items():
             plugins.note(key, formats=tuple(offer.name for offer in register.offers))
             for offer in register.offers:
                 self._offers.setdefault(offer.name, []).append(offer)
@@ -86,6 +94,21 @@ class Formats:
                     if name in row.formats:
                         plugins.note(key, reason=offered_twice(name, offers))
         self._note_needs(plugins)
+
+    def _refuse_clashes(self, registered: dict[str, Registration], plugins: Plugins) -> None:
+        """Take plugins out of use whose post-processor has the name of another's, or of a format of another's.
+
+        Its options would reach either of them, whoever was asked last.
+        """
+        for name in sorted({each.name for register in registered.values() for each in register.processors}):
+            packages = [register.package for register in registered.values() if name in register.names]
+            if len(packages) > 1:
+                reason = f"The post-processor {name!r} is offered twice: by {' and by '.join(sorted(packages))}"
+                self._clashes[name] = reason
+                for key, register in list(registered.items()):
+                    if any(each.name == name for each in register.processors):
+                        plugins.fail(key, reason)
+                        del registered[key]
 
     def _note_needs(self, plugins: Plugins) -> None:
         """Write down which formats need one that nobody offers."""
@@ -126,9 +149,7 @@ class Formats:
         _ = self.plugins
         offers = self._offers.get(name, [])
         if len(offers) > 1:
-            raise ConfigError(
-                offered_twice(name, offers), advice="Uninstall one of them, or leave it out of DOC2X_PLUGINS."
-            )
+            raise ConfigError(offered_twice(name, offers), advice=ONE_OF_TWO)
         if not offers:
             raise ConfigError(f"There is no format {name[:60]!r}", advice=self._advice(name))
         return offers[0]
@@ -172,6 +193,8 @@ class Formats:
         declared |= {name: offer.options for name, offer in ordered.items()}
         for name in given:
             if name not in declared:
+                if name in self._clashes:
+                    raise ConfigError(self._clashes[name], advice=ONE_OF_TWO)
                 known = name in self.names
                 advice = "Ask for it too (`to`, or --to), or leave the option out." if known else self._advice(name)
                 raise ConfigError(f"There are options for {name!r}, which was not asked for", advice=advice)
@@ -207,16 +230,31 @@ class Registration:
         self.offers: list[Offer] = []
         self.processors: list[Processor] = []
 
+    @property
+    def package(self) -> str:
+        """The plugin's package."""
+        return self._row.package
+
+    @property
+    def names(self) -> set[str]:
+        """The names that options are given by: of formats and of post-processors."""
+        return {offer.name for offer in self.offers} | {processor.name for processor in self.processors}
+
     def __call__(self, exporter: Exporter) -> None:
         """Offer a format."""
         offer = checked_offer(exporter, package=self._row.package, version=self._row.version, entry=self._row.entry)
-        if any(older.name == offer.name for older in self.offers):
+        if offer.name in self.names:
             raise ConfigError(f"The format {offer.name!r} is registered twice")
         self.offers.append(offer)
 
     def processor(self, name: str, options: Sequence[Option], help: str = "") -> None:  # noqa: A002 - the contract's
         """Declare a post-processor's options."""
-        self.processors.append(Processor(name, check_declared(name, options), help, self._row.package))
+        check_name(f"A post-processor of {self.package}", name)
+        if name in (*NATIVE_FORMATS, PARSE, CLEAN) and not self._row.is_own:
+            raise ConfigError(f"A post-processor of {self.package} has the name {name!r} of doc2x-sdk", advice=GUIDE)
+        if name in self.names:
+            raise ConfigError(f"The post-processor {name!r} is registered twice")
+        self.processors.append(Processor(name, check_declared(name, options), help, self.package))
 
 
 def offered_twice(name: str, offers: Sequence[Offer]) -> str:

@@ -44,6 +44,18 @@ def test_the_built_in_formats_come_by_the_same_hook() -> None:
     assert row.version == importlib.metadata.version("doc2x-sdk")
 
 
+PROCESSOR = """
+    from doc2x_sdk import Option, hookimpl
+
+    @hookimpl
+    def doc2x_register_exporters(register):
+        register.processor("NAME", [Option("base")])
+
+    @hookimpl
+    def doc2x_process_bundle(bundle, context):
+        context.options["NAME"]["base"]
+"""
+
 BAD = {
     "import error": ("import no_such_module_of_doc2x", "ModuleNotFoundError: No module named 'no_such_module"),
     "syntax error": ("def (", "SyntaxError"),
@@ -76,6 +88,10 @@ BAD = {
         ),
         "The options of good can't be used: each needs a name of its own in lower case, and one of the types str",
     ),
+    "takes over clean": (PROCESSOR.replace("NAME", "clean"), "has the name 'clean' of doc2x-sdk"),
+    "takes over md": (PROCESSOR.replace("NAME", "md"), "has the name 'md' of doc2x-sdk"),
+    "takes over txt": (PROCESSOR.replace("NAME", "txt"), "'txt' is offered twice: by doc2x-bad and by doc2x-sdk"),
+    "no name": (PROCESSOR.replace("NAME", "Bad Name!"), "A post-processor of doc2x-bad has no name in lower case"),
     "no suffix": (GOOD.replace('".good"', '"good"'), "has no suffix such as '.epub'"),
 }
 
@@ -314,6 +330,20 @@ def test_a_post_processor_declares_options_and_finds_them_typed(convert: Convert
     assert seen == [{"to": "memory://x", "limit": 7}, {"to": None, "limit": 5}]
     own = [(each.name, each.help) for each in formats.processors if each.package == "doc2x-test"]
     assert own == [("rehost", "moves pictures")]
+
+
+@pytest.mark.faults("PL-07")
+def test_two_post_processors_of_one_name_are_both_named_and_neither_is_used(install: Install, convert: Convert) -> None:
+    install("doc2x-other", PROCESSOR.replace("NAME", "cdn"))
+    install("doc2x-bad", PROCESSOR.replace("NAME", "cdn").replace('"base"', '"server"'))
+    formats = Formats.installed({})
+    with pytest.raises(ConfigError) as caught:
+        formats.plan("md", {"cdn": {"base": "https://pictures.example.org"}})
+    told(caught.value, "'cdn' is offered twice: by doc2x-bad and by doc2x-other", "DOC2X_PLUGINS")
+    assert {rows(formats)[name].state for name in ("doc2x-bad", "doc2x-other")} == {"broken"}
+    assert list(convert(formats, ["md"]).files) == ["md"]
+    alone = Formats.installed({"DOC2X_PLUGINS": "doc2x-other"})
+    assert alone.plan("md", {"cdn": {"base": "x"}}).options["cdn"] == {"base": "x"}
 
 
 @pytest.mark.faults("PL-09")
