@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -67,7 +66,7 @@ def as_dict(row: Quoted) -> dict[str, object]:
 def print_rows(rows: Sequence[Quoted], *, is_local: bool) -> None:
     """Print the table of the documents; on this machine nothing is paid, so there is nothing about that."""
     shown = rows
-    if len(rows) > TABLE_MOST and terminal.is_terminal(sys.stdout):
+    if len(rows) > TABLE_MOST and terminal.is_terminal(terminal.stdout()):
         shown = [row for row in rows if row.error is not None or row.verdict in GIVEN_UP]
     words = VERDICTS | ({"new": "would be converted", "paid": "converted earlier"} if is_local else {})
     cells = [

@@ -11,7 +11,7 @@ import click
 
 from doc2x_sdk.cli import terminal
 
-__all__ = ["complain", "guard", "interrupted_code", "listen", "report_bug"]
+__all__ = ["blame", "complain", "guard", "interrupted_code", "listen", "report_bug"]
 
 SIGINT = 2
 KEY_OPTIONS = frozenset({"--api-key", "--apikey", "--api_key", "--key", "--token"})
@@ -63,6 +63,9 @@ def guard() -> Iterator[None]:
     except click.UsageError as error:
         explain(error)
         raise click.exceptions.Exit(error.exit_code) from None
+    except click.ClickException as error:  # of a plugin's own command
+        complain(error.format_message())
+        raise click.exceptions.Exit(error.exit_code) from None
     except BrokenPipeError:
         terminal.hush()
         raise click.exceptions.Exit(141) from None
@@ -104,10 +107,19 @@ def explain(error: click.UsageError) -> None:
     complain(told, advice)
 
 
+plugins: list[str] = []
+"""The package and version of the plugin whose command is run; empty for the commands of this package."""
+
+
+def blame(package: str, version: str) -> None:
+    """Note that a plugin's own command runs from here on: what it raises is its authors' to mend."""
+    plugins.append(f"{package} {version}")
+
+
 def report_bug(*, verbose: Callable[[], bool]) -> Callable[..., None]:
     """Return an excepthook: a bug is told in one line without any value, with `verbose` also by its traceback.
 
-    Python then exits with 1.
+    What a plugin's own command raises is told by its text too. Python then exits with 1.
     """
 
     def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
@@ -119,7 +131,7 @@ def report_bug(*, verbose: Callable[[], bool]) -> Callable[..., None]:
         last = trace
         while last is not None and last.tb_next is not None:
             last = last.tb_next
-        where = f", {os.path.basename(last.tb_frame.f_code.co_filename)} line {last.tb_lineno}" if last else ""  # noqa: PTH119 - without pathlib
+        where = f"{os.path.basename(last.tb_frame.f_code.co_filename)} line {last.tb_lineno}" if last else "?"  # noqa: PTH119 - without pathlib
         advice = "Please report it with this line and the output of the same command with --verbose."
         if verbose():
             from traceback import format_tb
@@ -127,6 +139,13 @@ def report_bug(*, verbose: Callable[[], bool]) -> Callable[..., None]:
             terminal.say("".join(["Traceback (most recent call last):\n", *format_tb(trace)]).rstrip())
             terminal.say(f"{kind.__name__}: {error}")
             advice = "Please report it with the lines above; look through them first, file names may be private."
-        complain(f"This is a bug in doc2x {__version__} ({kind.__name__}{where}).", advice)
+        if plugins:
+            from doc2x_sdk.formats.guard import told
+
+            complain(
+                f"The command of {plugins[-1]} failed: {told(error)} ({where}).", "Please tell the plugin's authors."
+            )
+        else:
+            complain(f"This is a bug in doc2x {__version__} ({kind.__name__}, {where}).", advice)
 
     return hook

@@ -77,6 +77,8 @@ class App(Helpful, click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Find the command, or say what may have been meant."""
         name = args[0]
+        if name in COMMANDS:
+            ctx.call_on_close(terminal.keep_stdout())
         if name in COMMANDS or name.startswith("-") or ctx.resilient_parsing:
             return super().resolve_command(ctx, args)
         command = self.get_command(ctx, name)

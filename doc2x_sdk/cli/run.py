@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import cached_property
@@ -76,7 +75,7 @@ class Run:
     @property
     def shows_table(self) -> bool:
         """Whether somebody looks at stdout and wants to see more than errors."""
-        return terminal.is_terminal(sys.stdout) and not self.quiet and not self.as_json
+        return terminal.is_terminal(terminal.stdout()) and not self.quiet and not self.as_json
 
     def one(self, convert: Callable[..., Document], **wishes: Any) -> None:
         """Convert the only item; `convert` is the client's."""
@@ -108,7 +107,7 @@ class Run:
         if self.as_json or self.shows_table:
             self.rows.append(row)
         row.told(quiet=self.quiet, of_many=len(self.items) > 1)
-        if not terminal.is_terminal(sys.stdout):  # a reader of the pipe need not wait for the last document
+        if not terminal.is_terminal(terminal.stdout()):  # a reader of the pipe need not wait for the last document
             self.print_paths(row)
 
     def advise(self, error: Doc2XError, source: str) -> None:

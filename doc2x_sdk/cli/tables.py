@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -24,7 +23,7 @@ def print_table(
     columns: Sequence[str], rows: Iterable[Sequence[str]], *, right: Sequence[str] = (), wide: Sequence[str] = ()
 ) -> None:
     """Print rows under their columns; those named in `right` are numbers, those in `wide` need a wide terminal."""
-    if not terminal.is_terminal(sys.stdout):
+    if not terminal.is_terminal(terminal.stdout()):
         for row in rows:
             terminal.answer("\t".join(terminal.printable(cell) for cell in row))
         return

@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import IO
+from typing import IO, TextIO
 
 import click
 
@@ -19,11 +19,13 @@ __all__ = [
     "give_up",
     "hush",
     "is_terminal",
+    "keep_stdout",
     "leave_dead",
     "prepare",
     "printable",
     "say",
     "show_warnings",
+    "stdout",
     "unwarned",
     "warn",
     "writing",
@@ -36,6 +38,54 @@ def prepare() -> None:
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure is not None:
             reconfigure(errors="backslashreplace")
+
+
+kept: list[TextIO] = []
+"""Standard output as it was, while `keep_stdout` holds it."""
+copies: list[int] = []
+"""The descriptors that lead there then."""
+STDOUT, STDERR = 1, 2
+
+
+def stdout() -> TextIO | None:
+    """Return the stream of the results; None where there is none."""
+    return kept[-1] if kept else sys.stdout
+
+
+def keep_stdout() -> Callable[[], None]:
+    """Keep stdout for results: what plugins, and programs that they start, print goes to stderr. Return what ends that.
+
+    A plugin that prints would break `--json` for whoever reads it.
+    """
+    stream = sys.stdout
+    if stream is None or stream.closed or sys.stderr is None:
+        return lambda: None
+    mine = own_copy(stream)
+    kept.append(mine or stream)
+    sys.stdout = sys.stderr
+
+    def end() -> None:
+        kept.pop()
+        sys.stdout = stream
+        if mine is not None:
+            os.dup2(copies.pop(), STDOUT)
+            with suppress(OSError):
+                mine.close()
+
+    return end
+
+
+def own_copy(stream: TextIO) -> TextIO | None:
+    """Return a copy of stdout, and send what is written to its descriptor to stderr; None where it is another one's."""
+    try:
+        if stream.fileno() != STDOUT:
+            return None
+        stream.flush()
+        copies.append(os.dup(STDOUT))
+        os.dup2(STDERR, STDOUT)
+    except OSError:
+        return None
+    return open(copies[-1], "w", encoding=stream.encoding, errors=stream.errors)  # noqa: PTH123 - a descriptor
 
 
 def is_terminal(stream: IO[str] | None) -> bool:
@@ -54,18 +104,20 @@ def printable(text: str) -> str:
 
 def answer(line: str) -> None:
     """Write a line of the result to stdout, now: a reader of the pipe may wait for it. Raises what `writing` raises."""
-    if sys.stdout is not None:
+    stream = stdout()
+    if stream is not None:
         with writing():
-            sys.stdout.write(f"{line}\n")
-            sys.stdout.flush()
+            stream.write(f"{line}\n")
+            stream.flush()
 
 
 def flush() -> None:
     """Let stdout write what it holds. Raises what `writing` raises."""
-    if sys.stdout is None or sys.stdout.closed:
+    stream = stdout()
+    if stream is None or stream.closed:
         return
     with writing():
-        sys.stdout.flush()
+        stream.flush()
 
 
 @contextmanager
@@ -81,7 +133,7 @@ def writing() -> Iterator[None]:
     except OSError as error:
         from doc2x_sdk.errors import OutputError
 
-        hush(1)  # what is still buffered would fail once more at the end
+        hush(STDOUT, *copies)  # what is still buffered would fail once more at the end
         told = f"Standard output can't be written: {error.strerror}"
         raise OutputError(told, advice="Send it elsewhere, then run the same command again.") from None
 
@@ -154,7 +206,7 @@ def hush(*descriptors: int) -> None:
     """Send what is still buffered for a closed pipe nowhere, so that the end of the process is quiet."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     try:
-        for descriptor in descriptors or (1, 2):
+        for descriptor in descriptors or (STDOUT, *copies, STDERR):
             os.dup2(nowhere, descriptor)
     finally:
         os.close(nowhere)
@@ -166,12 +218,12 @@ def give_up() -> None:
         try:
             sys.stderr.flush()
         except OSError:
-            hush(2)
+            hush(STDERR)
 
 
 def leave_dead() -> None:
     """Write nowhere what would go to a terminal that was closed."""
-    for descriptor in (1, 2):
+    for descriptor in (STDOUT, *copies, STDERR):
         with suppress(OSError):
             if stat.S_ISCHR(os.fstat(descriptor).st_mode) and not os.isatty(descriptor):
                 hush(descriptor)

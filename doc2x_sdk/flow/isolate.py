@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from doc2x_sdk.flow.disk import writing
-from doc2x_sdk.formats.guard import PluginRaised
+from doc2x_sdk.formats.guard import PluginRaised, log_raised
 from doc2x_sdk.formats.registry import Offer
 from doc2x_sdk.models import Bundle
 
@@ -63,6 +63,8 @@ def run_in_child(offer: Offer, bundle: Bundle, out: Path, options: Mapping[str, 
     if answer is None:
         raise PluginRaised(f"its process {ending(code)}{tail(said)}")
     bundle.warnings.extend(answer.get("warnings", ()))
+    if "raised" in answer:
+        log_raised(answer["raised"])
     if "error" in answer:
         raise PluginRaised(answer["error"])
     return [Path(file) for file in answer["files"]] if "files" in answer else ReturnedType(answer.get("kind", ""))

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from doc2x_sdk.errors import Doc2XError
-from doc2x_sdk.formats.guard import PluginRaised, call_plugin
+from doc2x_sdk.formats.guard import PluginRaised, call_plugin, raised_at
 from doc2x_sdk.formats.offers import Offer
 from doc2x_sdk.formats.options import typed_options
 from doc2x_sdk.formats.plugins import GROUP, Plugins
@@ -40,14 +40,16 @@ def main(path: str) -> None:
 
 
 def done(job: dict[str, Any]) -> dict[str, Any]:
-    """Run the exporter; return `files` and `warnings`, or `error`."""
+    """Run the exporter; return `files` and `warnings`, or `error` and, where it raised, `raised`."""
     try:
         offer = find(job["entry"], job["format"])
         bundle = bundle_of(job["bundle"])
         options = typed_options(offer.name, offer.options, job["options"])
         files: Any = call_plugin(lambda: offer.exporter.export(bundle, Path(job["out"]), options))
-    except (PluginRaised, Doc2XError) as error:
-        return {"error": error.message if isinstance(error, Doc2XError) else str(error)}
+    except PluginRaised as error:
+        return {"error": str(error), "raised": raised_at(error.__cause__ or error)}
+    except Doc2XError as error:
+        return {"error": error.message}
     warnings = [str(text) for text in bundle.warnings]
     if not isinstance(files, list) or not all(isinstance(file, str | Path) for file in files):
         return {"kind": type(files).__name__, "warnings": warnings}

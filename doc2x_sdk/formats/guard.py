@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from doc2x_sdk.errors import Doc2XError
 
-__all__ = ["PluginRaised", "call_plugin"]
+__all__ = ["PluginRaised", "call_plugin", "log_raised", "raised_at", "told"]
 
 log = logging.getLogger("doc2x_sdk")
 
@@ -40,13 +40,21 @@ def call_plugin(call: Callable[[], T]) -> T:
         except BaseException as error:
             if raised:
                 raise raised[-1] from None
-            log.debug(
-                "a plugin raised %s at\n%s", type(error).__name__, "".join(format_tb(error.__traceback__)).rstrip()
-            )
+            log_raised(raised_at(error))
             raise PluginRaised(told(error)) from error
         if raised:
             raise raised[-1]
         return result
+
+
+def raised_at(error: BaseException) -> str:
+    """Return the class of an exception and the lines where it was raised, without any value."""
+    return f"{type(error).__name__} at\n{''.join(format_tb(error.__traceback__)).rstrip()}"
+
+
+def log_raised(where: str) -> None:
+    """Write to the log where a plugin raised something; `where` is from `raised_at`."""
+    log.debug("a plugin raised %s", where)
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 
 import click
 import pytest
@@ -9,7 +10,9 @@ import pytest
 from doc2x_sdk import hookimpl
 from doc2x_sdk.cli.extension import find_command
 from doc2x_sdk.cli.main import main
+from tests.cli.command import account, doc2x
 from tests.plugins.conftest import GOOD, Install, Plugin, formats_of
+from tests.support.scripted_service import ScriptedService
 
 COMMAND = """
     import click
@@ -86,6 +89,64 @@ def adding(name: str) -> Callable[..., object]:
             cli.add_command(click.Command(name))
 
     return Adding
+
+
+TALKATIVE = """
+    import subprocess, sys
+    from doc2x_sdk import hookimpl
+
+    print("imported")
+
+    class Exporter:
+        name, suffix, needs, options = "good", ".good", "md", ()
+
+        def export(self, bundle, out, options):
+            print("exporting")
+            subprocess.run([sys.executable, "-c", "print('started')"])
+            (out / "good.txt").write_text("x")
+            return [out / "good.txt"]
+
+    @hookimpl
+    def doc2x_register_exporters(register):
+        register(Exporter())
+
+    @hookimpl
+    def doc2x_register_commands(cli):
+        @cli.command()
+        def greet():
+            print("hello")
+"""
+
+
+def test_what_a_plugin_prints_stays_out_of_the_results(install: Install, paper: Path, tmp_path: Path) -> None:
+    install("doc2x-good", TALKATIVE)
+    with ScriptedService() as service:
+        env = account(service.origin, PYTHONPATH=str(tmp_path / "site-packages"))
+        done = doc2x("convert", paper, "--to", "good", "--out", tmp_path / "out", "--json", env=env)
+    assert done.code == 0
+    assert [Path(file).name for row in done.json for file in row["files"].values()] == [f"{paper.stem}.good"]
+    assert {"imported", "exporting", "started"} <= set(done.err.splitlines())
+    listed = doc2x("formats", "--json", env=env)
+    assert "good" in {row["name"] for row in listed.json}
+    assert "imported" in listed.err
+    assert doc2x("greet", env=env).lines[-1] == "hello"
+
+
+def test_an_error_in_a_plugins_own_command_is_its_authors(install: Install, tmp_path: Path) -> None:
+    install("doc2x-good", TALKATIVE.replace('print("hello")', 'raise ValueError("no\\x1bsuch\\nperson")'))
+    done = doc2x("greet", env={"PYTHONPATH": str(tmp_path / "site-packages")})
+    assert done.code == 1
+    assert done.err.splitlines() == [
+        "Error: The command of doc2x-good 1.2 failed: ValueError: no such person (doc2x_good.py line 24).",
+        "  Please tell the plugin's authors.",
+    ]
+
+
+def test_what_a_plugins_own_command_refuses_is_told_as_it_says(install: Install, tmp_path: Path) -> None:
+    raised = "import click; raise click.ClickException('There is nobody to greet')"
+    install("doc2x-good", TALKATIVE.replace('print("hello")', raised))
+    done = doc2x("greet", env={"PYTHONPATH": str(tmp_path / "site-packages")})
+    assert (done.code, done.err.splitlines()) == (1, ["Error: There is nobody to greet"])
 
 
 def test_two_plugins_that_add_one_command_are_both_named() -> None:

@@ -1,5 +1,6 @@
 """Exporters in a process of their own: a limit, a crash, and an environment without the key."""
 
+import logging
 import os
 import signal
 import sys
@@ -144,6 +145,16 @@ def test_a_crash_in_a_child_fails_only_its_own_row(do: str, text: str, formats: 
 
 
 @pytest.mark.faults("PL-02")
+def test_the_log_says_where_an_exporter_failed_in_its_child(
+    formats: Formats, convert: Convert, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.DEBUG, "doc2x_sdk"):
+        convert(formats, ["odd"], options={"odd": {"do": "system exit"}}, settings=settings())
+    [line] = [record.getMessage() for record in caplog.records if "a plugin raised" in record.message]
+    assert line.startswith("a plugin raised SystemExit at\n")
+    assert "raise SystemExit(5)" in line
+
+
 def test_threads_that_an_exporter_leaves_behind_hold_nothing_up(formats: Formats, convert: Convert) -> None:
     document = convert(formats, ["odd"], settings=settings(), options={"odd": {"do": "thread"}})
     assert document.failures == {}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import itertools
-import sys
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -97,16 +96,18 @@ def command(
     path = ledger_file(ledger)
     filters: dict[str, Any] = {"states": states, "unfinished": unfinished, "source": source}
     if export:
-        if isinstance(sys.stdout, io.TextIOWrapper):
-            sys.stdout.reconfigure(encoding="utf-8")  # what JSON Lines are, whatever the terminal is
-        with terminal.writing():
-            export_jobs(path, sys.stdout, **filters)
+        stream = terminal.stdout()
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(encoding="utf-8")  # what JSON Lines are, whatever the terminal is
+        if stream is not None:
+            with terminal.writing():
+                export_jobs(path, stream, **filters)
         return
     rows = read_jobs(path, newest_first=True, **filters)
     if as_json:
         tables.print_json([row.as_dict() for row in itertools.islice(rows, last)])
         return
-    is_shown = terminal.is_terminal(sys.stdout)
+    is_shown = terminal.is_terminal(terminal.stdout())
     shown = list(itertools.islice(rows, last or (LAST if is_shown else None)))
     if not shown:
         none = "Nothing is unfinished" if unfinished and not states and not source else "No such document"

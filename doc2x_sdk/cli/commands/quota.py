@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-
 import click
 
 from doc2x_sdk.cli.help import Command
@@ -33,4 +31,4 @@ def command(*, as_json: bool, verbose: bool) -> None:  # noqa: ARG001 - by its c
     if as_json:
         tables.print_json({"pages": pages})
     else:
-        terminal.answer(f"{pages} pages left" if terminal.is_terminal(sys.stdout) else str(pages))
+        terminal.answer(f"{pages} pages left" if terminal.is_terminal(terminal.stdout()) else str(pages))
