@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Protocol
 
@@ -113,3 +113,13 @@ class Stats:
     exports: int = 0
     connections: int = 0
     requests: dict[str, int] = field(default_factory=dict)
+
+    def since(self, earlier: Stats) -> Stats:
+        """Return what was counted after `earlier`, which is of the same server."""
+        counts = {
+            each.name: getattr(self, each.name) - getattr(earlier, each.name)
+            for each in fields(self)
+            if each.name != "requests"
+        }
+        asked = {what: count - earlier.requests.get(what, 0) for what, count in self.requests.items()}
+        return Stats(**counts, requests={what: count for what, count in asked.items() if count})

@@ -28,7 +28,8 @@ class Document:
         contents: relative name to bytes, pictures included; filled with `out=None` only.
         skipped: formats whose file was there already and was left as it was (`overwrite` was not given).
         warnings: what is odd in the result, such as a picture that the Markdown names and the archive lacks.
-        failures: format to the error of a derived format whose exporter failed; native formats raise.
+        failures: format to the error of one that could not be made: its exporter failed, or what the service made was
+            of no use, while others are there.
         archived: whether the parse and its formats came from the archive, so that nothing was asked of the service.
     """
 

@@ -58,7 +58,7 @@ def problems_of(exporter: Exporter, options: dict[str, Any]) -> Iterator[Problem
         said, where = io.StringIO(), f"sample {sample}"
         try:
             with contextlib.redirect_stdout(said):
-                alone[sample] = run_exporter(exporter, sample, **options)
+                alone[sample] = run_exporter(exporter, sample, options=options)
         except Doc2XError as error:
             yield Problem(where, error.message, error)
             continue
@@ -75,7 +75,7 @@ def side_by_side(exporter: Exporter, options: dict[str, Any], alone: Mapping[str
     """Run the samples that worked from threads, and yield what differs."""
 
     def names(sample: str) -> list[str]:
-        return [file.name for file in run_exporter(exporter, sample, **options).files]
+        return [file.name for file in run_exporter(exporter, sample, options=options).files]
 
     with ThreadPoolExecutor(4) as pool:
         futures = {sample: [pool.submit(names, sample) for _ in range(2)] for sample in alone}

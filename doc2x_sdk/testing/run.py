@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import shutil
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -50,7 +51,13 @@ class Run:
 
 
 def run_exporter(
-    exporter: Exporter, sample: str = "paper", *, bundle: Bundle | None = None, out: Path | None = None, **options: Any
+    exporter: Exporter,
+    sample: str = "paper",
+    *,
+    bundle: Bundle | None = None,
+    out: Path | None = None,
+    options: Mapping[str, Any] | None = None,
+    **more: Any,
 ) -> Run:
     """Run an exporter on a sample and hold it to the contract, as a conversion would.
 
@@ -59,14 +66,15 @@ def run_exporter(
         sample: one of `SAMPLES`.
         bundle: one of your own instead.
         out: an existing folder to work in; a temporary one by default.
-        **options: the exporter's, as text or typed.
+        options: the exporter's, as text or typed.
+        **more: the same, for names that are not among the arguments here.
 
     Raises:
         ConfigError: what the exporter says about itself, or an option, is wrong; or there is no such sample.
         ExporterError: it failed or broke the contract, as in a conversion.
     """
     offer = checked_offer(exporter, package="under test")
-    values = typed_options(offer.name, offer.options, options)
+    values = typed_options(offer.name, offer.options, {**(options or {}), **more})
     stage = Path(tempfile.mkdtemp(prefix="doc2x-testing-", dir=out))
     try:
         given = bundle or sample_bundle(sample, stage / "sample", needs=offer.needs)

@@ -3,16 +3,17 @@
 import subprocess
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from doc2x_sdk import Doc2X
+from doc2x_sdk import Doc2X, Option
 from doc2x_sdk.errors import ConfigError, ExporterError
-from doc2x_sdk.local.server import LocalServer
 from doc2x_sdk.models import NATIVE_FORMATS, Bundle
 from doc2x_sdk.testing import SAMPLES, check_exporter, run_exporter, sample_bundle
+from doc2x_sdk.testing.fixtures import ServerOfTest
 from tests.plugins.conftest import Exporter, write_text
 from tests.plugins.venvs import ROOT
 
@@ -22,12 +23,18 @@ SCRIPT = (
 )
 
 
-def test_a_users_script_meets_the_embedded_server_and_nothing_else(doc2x_server: LocalServer, tmp_path: Path) -> None:
-    before = doc2x_server.stats().exports
+@pytest.mark.parametrize("test", ["first", "second"])
+def test_a_users_script_meets_the_embedded_server_and_nothing_else(
+    test: str, doc2x_server: ServerOfTest, tmp_path: Path
+) -> None:
+    with Doc2X(doc2x_server.key, base_url=doc2x_server.url) as client:
+        client.convert(PAPER, to="md", out=tmp_path / test)
     with Doc2X() as client:
         document = client.convert(PAPER, to=["md", "txt"], out=tmp_path / "out")
     assert "#" in document.files["md"].read_text(encoding="utf-8")
-    assert doc2x_server.stats().exports == before + 1
+    counted = doc2x_server.stats()
+    assert (counted.parses, counted.pages_parsed, counted.exports) == (1, 2, 2)
+    assert counted.requests["POST /api/v2/parse/preupload"] == 1
     command = [sys.executable, "-c", SCRIPT, str(PAPER)]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -137,3 +144,14 @@ def test_the_conformance_check_tells_each_fault_once(export: Callable[..., list[
 
 def test_the_conformance_check_takes_an_exporter_that_is_right() -> None:
     check_exporter(Exporter(write_text))
+
+
+@pytest.mark.parametrize("name", ["sample", "bundle", "out", "exporter", "options"])
+def test_an_option_of_any_name_reaches_an_exporter_in_its_tests(name: str) -> None:
+    def export(bundle: Bundle, out: Path, options: Mapping[str, Any]) -> list[Path]:
+        (out / "x.txt").write_text(str(options[name]), encoding="utf-8")
+        return [out / "x.txt"]
+
+    exporter = Exporter(export, options=(Option(name, int, 3),))
+    assert run_exporter(exporter, options={name: 5}).text == "5"
+    check_exporter(exporter, {name: 7})
