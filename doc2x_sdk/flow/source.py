@@ -71,27 +71,32 @@ class Source:
         """Whether it is a JPEG or PNG."""
         return self.kind != "pdf"
 
-    def check_unchanged(self, uid: str | None = None) -> None:
-        """Raise `InputChanged`, about this uid, unless size, time of change and inode are those of the check."""
+    def check_unchanged(self) -> None:
+        """Raise `InputChanged` unless the file under its name has the bytes that were checked."""
         if self.path is None or self.stamp is None:
             return
         try:
             same = stamp_of(self.path) == self.stamp
         except OSError as error:
             reason = f"The file is gone since it was checked: {error.strerror}"
-            raise InputChanged(reason, source=self.name, uid=uid) from error
+            raise InputChanged(reason, source=self.name) from error
         if not same:
-            raise InputChanged("The file was changed after it was checked", source=self.name, uid=uid)
+            with self.open() as file:
+                same = self.is_as_checked(file)
+        if not same:
+            raise InputChanged("The file was changed after it was checked", source=self.name)
 
     def is_as_checked(self, file: io.BufferedIOBase) -> bool:
-        """Tell whether the open file has the bytes that were checked: by its stamp, else by its bytes."""
+        """Tell whether the open file has the bytes that were checked: by its stamp, else by its bytes.
+
+        A link, a change of rights, or a backup that sets its time change the stamp, and no byte.
+        """
         if self.path is None or self.stamp is None:
             return True
         stamp = stamp_from(os.fstat(file.fileno()))
         if stamp == self.stamp:
             return True
-        size, changed, _, inode = stamp
-        if (size, changed, inode) != (self.stamp[0], self.stamp[1], self.stamp[3]):
+        if stamp[0] != self.stamp[0]:
             return False
         try:
             file.seek(0)

@@ -291,6 +291,32 @@ def test_pages_that_were_not_paid_after_all_go_back_to_the_budget(papers: Papers
 
 
 @pytest.mark.faults("UP-05")
+@pytest.mark.parametrize("change", ["touched", "rewritten", "edited", "removed"])
+def test_a_file_that_changes_before_its_turn_is_not_sent_unless_its_bytes_are_the_same(
+    change: str, service: ScriptedService, papers: Papers, out: Path
+) -> None:
+    paths = papers(2)
+
+    def spoil(progress: Progress) -> None:
+        (other,) = [path for path in paths if str(path) != progress.source]
+        if progress.stage == "upload" and not service.paid:
+            content = other.read_bytes()
+            if change == "touched":
+                other.touch()
+            elif change == "removed":
+                other.unlink()
+            else:
+                other.write_bytes(content if change == "rewritten" else content.replace(b"200 200", b"300 300"))
+
+    with service.client() as client:
+        errors = [
+            each.error for each in client.convert_many(paths, to="md", out=out, jobs=1, on_progress=spoil) if each.error
+        ]
+    assert [type(error) for error in errors] == ([] if change in ("touched", "rewritten") else [InputChanged])
+    assert service.paid == service.count("preupload") == 2 - len(errors)
+
+
+@pytest.mark.faults("UP-05")
 @pytest.mark.parametrize("change", ["grows", "shrinks", "edited"])
 def test_a_file_that_changes_while_it_is_sent_is_told_and_others_go_on(
     change: str, service: ScriptedService, papers: Papers, out: Path

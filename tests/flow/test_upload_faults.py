@@ -377,6 +377,10 @@ def forbid(path: Path) -> None:
     path.chmod(0o400)
 
 
+def touch(path: Path) -> None:
+    path.touch()
+
+
 def move(path: Path) -> None:
     path.rename(path.with_name("moved.pdf"))
 
@@ -405,7 +409,7 @@ def test_a_file_that_changes_while_it_is_sent_is_not_converted(
 
 
 @pytest.mark.faults("UP-05")
-@pytest.mark.parametrize("change", [replace, remove, link, forbid, move])
+@pytest.mark.parametrize("change", [replace, remove, link, forbid, touch, move])
 @pytest.mark.parametrize("settled", [False, True])
 def test_what_becomes_of_a_files_name_while_it_is_sent_is_nothing_to_its_bytes(
     settled: bool,
