@@ -170,7 +170,6 @@ def commit(connection: sqlite3.Connection, batch: Sequence[Queued], path: Path) 
     changes of each that raises are undone.
     """
     settled: list[Settled] = []
-    failure: LedgerError | None = None
     try:
         connection.execute("BEGIN IMMEDIATE")
         try:
@@ -183,10 +182,9 @@ def commit(connection: sqlite3.Connection, batch: Sequence[Queued], path: Path) 
             settled = [step_by_step(connection, queued) for queued in batch]
         connection.execute("COMMIT")
     except sqlite3.Error as error:
-        failure = ledger_error(error, path)
         with suppress(sqlite3.Error):
             connection.execute("ROLLBACK")
-        settled = [Settled(queued, problem=failure) for queued in batch]
+        settled = [Settled(queued, problem=error) for queued in batch]
     for each in settled:
         settle(each, path)
 
@@ -206,7 +204,7 @@ def step_by_step(connection: sqlite3.Connection, queued: Queued) -> Settled:
 
 
 def settle(settled: Settled, path: Path) -> None:
-    """Tell who waits for a write what became of it."""
+    """Tell who waits for a write what became of it, each by an error of his own: it is told about his document."""
     (_, future), value, problem = settled
     if isinstance(problem, sqlite3.Error):
         problem = ledger_error(problem, path)

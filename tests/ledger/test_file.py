@@ -241,6 +241,32 @@ def test_a_claim_that_did_not_reach_the_disk_holds_nothing(path: Path) -> None:
 
 
 @pytest.mark.faults("JR-10")
+def test_each_that_waits_for_a_commit_has_an_error_of_his_own(path: Path) -> None:
+    store = Store(path)
+    store._writer.execute("PRAGMA busy_timeout=0").close()
+    going, others = threading.Event(), threading.Event()
+
+    def hold(connection: sqlite3.Connection) -> None:
+        going.set()
+        others.wait(60.0)
+        connection.execute("COMMIT")  # so that the next transaction begins, and finds another's
+        other.execute("BEGIN IMMEDIATE")
+
+    other = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    first = store.submit(hold)
+    going.wait(60.0)
+    waiting = [store.submit(lambda connection, number=number: insert(connection, number)) for number in (1, 2)]
+    others.set()
+    errors = [future.exception() for future in waiting]
+    other.execute("ROLLBACK")
+    assert isinstance(first.exception(), LedgerError)
+    assert [type(error) for error in errors] == [Locked, Locked]
+    assert errors[0] is not errors[1]
+    store.close()
+    other.close()
+
+
+@pytest.mark.faults("JR-10")
 def test_a_ledger_that_turns_out_to_be_read_only_or_damaged_is_named(path: Path) -> None:
     store = Store(path)
     store._writer.execute("PRAGMA query_only=ON").close()
