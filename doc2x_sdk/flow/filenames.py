@@ -30,8 +30,10 @@ def result_name(template: str, source: Source, *, uid: str | None, clock: Clock)
         uid: None while it is not known.
         clock: gives the date.
 
-    Raises `ConfigError` for another field, or {uid} before there is one.
+    Raises `ConfigError` for an empty template, another field, or {uid} before there is one.
     """
+    if not template:
+        raise ConfigError("The name template is empty", advice="It takes {stem}, {uid} and {date}.")
     date = datetime.fromtimestamp(clock.now(), UTC).date().isoformat()
     fields = {"stem": source.stem, "date": date} | ({"uid": uid} if uid else {})
     try:

@@ -49,6 +49,10 @@ STATES = {
 }
 """v1's words in those of v2, which the flow goes by; other words stay as they are."""
 QUOTA_USED_UP = "pages limit exceeded"
+TOP_UP = (
+    "Top up the account, then run it again. Where it says the same although `doc2x quota` shows enough pages, --force "
+    "(force=True) sends it anew."
+)
 TROUBLE = frozenset({500, 502, 503, 504})
 """Statuses after which a free request goes out again; to a 429 the caller decides."""
 
@@ -257,7 +261,8 @@ class ServiceV1:
         if not isinstance(word, str) or not word:
             raise ProtocolError(f"{what}: the answer has no status", uid=uid, trace_id=answer.trace_id)
         if word == QUOTA_USED_UP:
-            raise QuotaExceeded(f"No pages are left on this account ({word})", uid=uid, trace_id=answer.trace_id)
+            told = f"No pages are left on this account ({word})"
+            raise QuotaExceeded(told, uid=uid, trace_id=answer.trace_id, advice=TOP_UP)
         state = "processing" if translated and word == "success" else STATES.get(word, word)
         return ParseStatus(
             uid=uid,

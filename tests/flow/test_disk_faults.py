@@ -167,7 +167,7 @@ def test_unfinished_work_is_on_the_disk_of_the_results(service: ScriptedService,
 
 
 @pytest.mark.faults("FS-03")
-@pytest.mark.parametrize("template", ["{uid}-{nothing}", "{stem}{", "{}", "{stem.nothing}", "{0}"])
+@pytest.mark.parametrize("template", ["{uid}-{nothing}", "{stem}{", "{}", "{stem.nothing}", "{0}", ""])
 def test_a_name_that_can_not_be_filled_in_is_told_before_the_upload(
     template: str, service: ScriptedService, paper: Path, out: Path
 ) -> None:

@@ -418,6 +418,7 @@ def test_quota_used_up_while_waiting(paper: Path) -> None:
     ):
         client.convert(paper)
     assert (caught.value.uid, len(server.requests)) == ("u-1", 2)
+    assert "--force" in caught.value.advice, "the service may keep to what it said of this uid"
 
 
 def test_an_archive_may_name_its_main_file_as_another_format(paper: Path, tmp_path: Path) -> None:
