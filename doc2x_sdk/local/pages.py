@@ -17,6 +17,7 @@ from doc2x_sdk.local import formulas
 __all__ = ["Box", "Crop", "Page", "build_page", "figures", "image_name", "one_line_table"]
 
 _TAG = re.compile(r"(?<!\\)<(?=[A-Za-z/!?])")
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 _CAPTION = re.compile(r"\W*(?:fig(?:ure|\.)|table|tab\.|图|圖|表)\s*\d", re.IGNORECASE)
 _ALONE = re.compile(r"\\\( (.+) \\\)([.,;，。；]?)(?:\s*[(（](\d+(?:\.\d+)*[a-z]?)[)）])?")  # and perhaps its number
 _TYPES = {"heading": "Title", "table": "Table", "figure": "Figure", "code": "Code", "grid_fallback": "Code"}
@@ -74,7 +75,7 @@ def one_line_table(rows: Iterable[Sequence[str]]) -> str:
     """A table as one line of HTML, as the service writes it; dollar formulas of the engine become the service's."""
     lines = []
     for row in rows:
-        cells = (html.escape(formulas.from_dollars(cell.strip()), quote=False) for cell in row)
+        cells = (html.escape(formulas.from_dollars(_readable(cell)), quote=False) for cell in row)
         lines.append("<tr>" + "".join(f"<td>{cell.replace(chr(10), '<br>')}</td>" for cell in cells) + "</tr>")
     return f"<table>{''.join(lines)}</table>"
 
@@ -203,7 +204,12 @@ def _paragraph(block: Any) -> str:
 
 def _prose(text: str | None) -> str:
     """Text of the engine, with the service's formulas and without anything that reads as an HTML tag."""
-    return formulas.from_dollars(_TAG.sub(r"\\<", (text or "").strip()))
+    return formulas.from_dollars(_TAG.sub(r"\\<", _readable(text or "")))
+
+
+def _readable(text: str) -> str:
+    """Text without the signs that LaTeX, XML and so Word can't have: PDFs with fonts of their own hold some."""
+    return _CONTROL.sub("", text).strip()
 
 
 def _code(block: Any) -> str:
@@ -213,7 +219,7 @@ def _code(block: Any) -> str:
 def _fence(lines: Sequence[str], language: str) -> str:
     if not "".join(lines).strip():
         return ""  # the engine's empty fence of a page without text
-    body = "\n".join(lines)
+    body = _CONTROL.sub("", "\n".join(lines))
     mark = "`" * max([3, *(len(run) + 1 for run in re.findall("`{3,}", body))])
     return f"{mark}{language}\n{body}\n{mark}"
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,7 @@ from typing import Any
 from tests.support.scripted import Conversation, Request, ScriptedServer, Step, envelope, reply
 from tests.support.wire import KEY, SIGNATURE
 
-__all__ = ["EXAMPLE", "UID", "Result", "account", "doc2x", "no_picture", "refused", "start", "upload"]
+__all__ = ["EXAMPLE", "LIKE_A_USER", "UID", "Result", "account", "doc2x", "no_picture", "refused", "start", "upload"]
 
 EXAMPLE = Path(__file__).parents[2] / "docs" / "examples" / "paper.pdf"
 UID = "0192d745-5776-7261-abbd-814df4af3449"
@@ -41,12 +43,30 @@ class Result:
         return self.out.splitlines()
 
 
-def start(*arguments: str | bytes | Path, env: dict[str, str] | None = None, **options: Any) -> subprocess.Popen[bytes]:
-    """Start `doc2x` with pipes, in a process group of its own; its output is buffered as a user's is."""
+def like_a_user() -> list[str] | None:
+    """Return the words before a command that take root's rights to all files from it; None where that can't be done."""
+    if os.name != "posix":
+        return None
+    if os.geteuid() != 0:
+        return []
+    rights = ["--inh-caps=-all", "--bounding-set=-dac_override,-dac_read_search"]
+    return ["setpriv", *rights] if shutil.which("setpriv") else None
+
+
+LIKE_A_USER = like_a_user()
+
+
+def start(
+    *arguments: str | bytes | Path, env: dict[str, str] | None = None, under: Sequence[str] = (), **options: Any
+) -> subprocess.Popen[bytes]:
+    """Start `doc2x` with pipes, in a process group of its own, `under` another command where one is given.
+
+    Its output is buffered as a user's is.
+    """
     environ = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
     settings = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options
     return subprocess.Popen(
-        [sys.executable, "-m", "doc2x_sdk", *arguments],
+        [*under, sys.executable, "-m", "doc2x_sdk", *arguments],
         env=environ | (env or {}),
         start_new_session=True,
         **settings,
@@ -65,10 +85,14 @@ def ended(process: subprocess.Popen[bytes], given: bytes | None = None) -> Resul
 
 
 def doc2x(
-    *arguments: str | bytes | Path, env: dict[str, str] | None = None, given: str | None = None, cwd: Path | None = None
+    *arguments: str | bytes | Path,
+    env: dict[str, str] | None = None,
+    given: str | None = None,
+    cwd: Path | None = None,
+    under: Sequence[str] = (),
 ) -> Result:
     """Run `doc2x` to its end; `given` is its standard input."""
-    options: dict[str, Any] = {"cwd": cwd} | ({} if given is None else {"stdin": subprocess.PIPE})
+    options: dict[str, Any] = {"cwd": cwd, "under": under} | ({} if given is None else {"stdin": subprocess.PIPE})
     return ended(start(*arguments, env=env, **options), None if given is None else given.encode())
 
 

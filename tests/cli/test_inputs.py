@@ -1,13 +1,12 @@
 """From what was typed to documents."""
 
-import os
 from pathlib import Path
 
 import pytest
 
 from doc2x_sdk.cli.inputs import Item, check_template, expand
 from doc2x_sdk.errors import ConfigError, FileError
-from tests.cli.command import account, doc2x
+from tests.cli.command import LIKE_A_USER, account, doc2x
 from tests.support.scripted_service import ScriptedService, make_pdf
 
 
@@ -108,17 +107,20 @@ def test_what_matches_nothing_is_an_input_error(tmp_path, name):
     assert isinstance(item.error, FileError)
 
 
-@pytest.mark.skipif(
-    os.name != "posix" or os.geteuid() == 0, reason="root reads every folder; Windows has no such modes"
-)
+@pytest.mark.skipif(LIKE_A_USER is None, reason="no modes of folders here, or root that can't be held to them")
 def test_a_folder_that_is_closed_is_told(tmp_path):
-    make(tmp_path, "a.pdf", "closed/b.pdf")
+    (tmp_path / "a.pdf").write_bytes(make_pdf())
+    (tmp_path / "closed").mkdir()
     (tmp_path / "closed").chmod(0)
     try:
-        errors = [item.error for item in expand([str(tmp_path)])]
+        done = doc2x("convert", tmp_path, "--local", "--dry-run", "--json", under=LIKE_A_USER or ())
     finally:
         (tmp_path / "closed").chmod(0o700)
-    assert sum(isinstance(error, FileError) for error in errors) == 1
+    assert done.code == 8
+    assert [(Path(row["source"]).name, row["error"]) for row in done.json["documents"]] == [
+        ("closed", "The folder can't be read: Permission denied"),
+        ("a.pdf", None),
+    ]
 
 
 @pytest.mark.parametrize("template", ["{foo}", "{uid}-{foo}", "{stem", "{0}", "{stem.x}"])

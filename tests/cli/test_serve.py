@@ -1,6 +1,5 @@
 """`doc2x serve`."""
 
-import os
 import signal
 import socket
 import sys
@@ -8,10 +7,10 @@ import sys
 import pytest
 import requests
 
-from tests.cli.command import EXAMPLE, UID, account, doc2x, ended, start
+from tests.cli.command import EXAMPLE, LIKE_A_USER, UID, account, doc2x, ended, start
 
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="only Linux has such a folder")
-IS_ROOT = os.name != "posix" or os.geteuid() == 0
+MODES = pytest.mark.skipif(LIKE_A_USER is None, reason="no modes of folders here, or root that can't be held to them")
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -70,14 +69,14 @@ def test_a_port_that_is_taken_is_2():
         pytest.param("/proc/doc2x", "No such file or directory", marks=LINUX),
         pytest.param("/proc", "No such file or directory", marks=LINUX),
         ("file/below", "Not a directory"),
-        pytest.param("closed", "Permission denied", marks=pytest.mark.skipif(IS_ROOT, reason="root writes everywhere")),
+        pytest.param("closed", "Permission denied", marks=MODES),
     ],
     ids=["unmakeable", "read-only", "below-a-file", "closed"],
 )
 def test_a_folder_that_cannot_be_written_is_11(tmp_path, data, reason):
     (tmp_path / "file").touch()
     (tmp_path / "closed").mkdir(mode=0o500)
-    done = doc2x("serve", "--data", data, cwd=tmp_path)
+    done = doc2x("serve", "--data", data, cwd=tmp_path, under=LIKE_A_USER or ())
     assert (done.code, done.out) == (11, "")
     error = f"The server's folder {data} can't be written: {reason}."
     assert done.err == f"Error: {error}\n  Choose another with --data.\n"

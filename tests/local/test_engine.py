@@ -2,6 +2,7 @@
 
 import io
 import pickle
+import re
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -117,6 +118,13 @@ def test_formulas_of_a_paper_carry_the_services_delimiters(samples: Path) -> Non
     assert text.count(r"\( ") > 100
     assert r"\[ m_{i}=m_{1i}+m_{2i} \];" in text
     assert "$F_{i}$" not in text
+
+
+def test_signs_that_no_word_file_and_no_latex_can_have_are_left_out(samples: Path) -> None:
+    """A formula of this paper is in a font of its own; its codes are read as a control character among others."""
+    text = "\n".join(page.markdown for page in engine.parse_pages(str(samples / "paper.pdf"), 0, 12))
+    assert "SSEs KSSEc" in text
+    assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f]", text)
 
 
 def test_a_figure_and_its_caption_are_a_group() -> None:
