@@ -88,7 +88,6 @@ def note_uid(uid: str, source: Source, kit: Kit, receipt: AnyReceipt) -> None:
         by_command = not source.is_picture or kit.service.exports_pictures
         way = f"`doc2x fetch {uid} --to FMT`" if by_command else f"`client.wait({uid!r}, picture=True)` in Python"
         advice = f"It is paid: {way} fetches it within 24 hours. Check the ledger's file and disk before the next run."
-        # a new one: all whose rows were to go to the disk at once are told the same
         raise type(error)(error.message, uid=uid, source=source.name, advice=advice) from error
 
 

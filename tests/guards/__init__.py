@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 __all__ = ["LISTS", "Guard"]
 
-LISTS = ("service", "cli", "plugins", "flow", "ledger", "archive")
+LISTS = ("service", "cli", "plugins", "flow", "ledger", "archive", "pages")
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class Guard:
     """One guard and the test that needs it.
 
     Attributes:
-        row: of the fault matrix.
+        row: of the fault matrix, or a word for what stands in no row, such as `input`.
         test: the node id, below tests/, without the row's brackets: all cases run unless `case` names one.
         file: below doc2x_sdk/.
         text: the guard as it stands there, exactly once.

@@ -1,0 +1,61 @@
+"""The guards of pages: that none is paid twice, for another thing than was wanted, or lost once it is paid."""
+
+from tests.guards import Guard
+
+UPLOAD, PICTURES = "flow/test_upload_faults.py::", "flow/test_pictures.py::"
+STOPS, RESULTS, RESUME = "batch/test_stops.py::", "batch/test_results.py::", "batch/test_resume.py::"
+WAIT, CLAIMS, V1 = "flow/test_wait_faults.py::", "ledger/test_claims.py::", "v1/test_client.py::"
+OTHER_PARSE = f"{UPLOAD}test_a_parse_that_would_be_another_one_is_refused_before_anything_is_paid"
+OTHER_EXPORT = f"{UPLOAD}test_an_export_that_the_service_would_refuse_is_refused_before_anything_is_paid"
+DEAD = f"{CLAIMS}test_who_was_taken_for_dead_pays_no_more"
+BEFORE_ITS_TURN = f"{STOPS}test_a_file_that_changes_before_its_turn_is_not_sent_unless_its_bytes_are_the_same"
+NAME = f"{UPLOAD}test_what_becomes_of_a_files_name_while_it_is_sent_is_nothing_to_its_bytes"
+OTHERS = f"{STOPS}test_where_the_first_error_ends_a_batch_the_others_are_not_told_to_have_it"
+OPTIONS, SOURCE, DONE, ARGUMENTS = "service/options.py", "flow/source.py", "batch/done.py", "arguments.py"
+
+# fmt: off
+GUARDS = [
+    Guard("input", OTHER_PARSE, OPTIONS, "parse.model not in (None, *MODELS)", "False", case="v9"),
+    Guard("input", OTHER_PARSE, OPTIONS, "not isinstance(value, bool | None)", "False", case="ocr"),
+    Guard("input", OTHER_PARSE, "service/v1.py", "        check_values(parse, export)\n", "", case="formula_only"),
+    Guard("input", OTHER_EXPORT, OPTIONS, "type(level) is not int or ", "", case="1.0"),
+    Guard("input", OTHER_EXPORT, OPTIONS, "export.formula not in FORMULAS", "False", case="dollars"),
+    Guard("input", OTHER_EXPORT, "service/v2.py", "        check_level(parse, export)\n", "", case="needs"),
+    Guard("input", f"{STOPS}test_a_budget_is_a_number_from_0", ARGUMENTS, " or number < least", ""),
+    Guard("input", f"{STOPS}test_a_budget_is_a_number_from_0", ARGUMENTS, " or isinstance(number, bool)", ""),
+    Guard("input", f"{STOPS}test_an_empty_folder_is_not_the_current_one", ARGUMENTS,
+          "(out is None and needed) or (out is not None and not os.fspath(out))", "False"),
+    Guard("UP-05", BEFORE_ITS_TURN, SOURCE, "same = self.is_as_checked(file)", "same = True", case="edited"),
+    Guard("UP-05", BEFORE_ITS_TURN, SOURCE, "same = self.is_as_checked(file)", "same = False", case="touched"),
+    Guard("UP-05", NAME, SOURCE, 'return hashlib.file_digest(file, "sha256").hexdigest() == self.sha256',
+          "return False", case="touch"),
+    Guard("FS-07", f"{CLAIMS}test_a_process_that_calls_the_ledger_by_a_link_sees_who_holds_what", "config/paths.py",
+          "return Path(os.path.realpath(Path(settings.ledger).expanduser()))",
+          "return Path(settings.ledger).expanduser()"),
+    Guard("FS-07", DEAD, "ledger/ledger.py", ".rowcount and held:", ".rowcount and False:"),
+    Guard("JR-04", f"{PICTURES}test_a_uid_that_the_ledger_does_not_take_is_in_the_error_and_in_the_log",
+          "flow/onestep.py", "raise type(error)(error.message, uid=uid, source=source.name, advice=advice) from error",
+          "raise"),
+    Guard("JR-10", "ledger/test_file.py::test_each_that_waits_for_a_commit_has_an_error_of_his_own", "ledger/store.py",
+          "settled = [Settled(queued, problem=error) for queued in batch]",
+          "told = ledger_error(error, path); settled = [Settled(queued, problem=told) for queued in batch]"),
+    Guard("PO-08", f"{UPLOAD}test_a_uid_that_the_service_no_longer_knows_is_not_returned", "flow/parse.py",
+          "        return is_stored(\n", "        return self._presigned is None or is_stored(\n"),
+    Guard("PO-08", f"{WAIT}test_an_old_uid_that_was_heard_of_and_is_not_known_for_a_moment_is_not_paid_again",
+          "flow/polling.py", "        self._heard(None, asked)\n        self._known = True\n",
+          "        self._heard(None, asked)\n", case="processing"),
+    Guard("AP-06", f"{WAIT}test_a_parse_that_failed_for_want_of_room_is_asked_for_again_under_its_uid", "flow/wait.py",
+          "        if isinstance(error, RateLimit):\n            raise error\n", ""),
+    Guard("v1", f"{V1}test_what_fails_before_an_upload_leaves_no_doubt_about_it", "flow/onestep.py",
+          "    elif began and isinstance", "    elif isinstance", case="exchange"),
+    Guard("account", f"{RESUME}test_a_renewed_key_is_told_how_what_the_old_one_paid_is_found", "client.py",
+          "            tell_of_another_key(self._kit.ledger, account, clock.now())\n", "            pass\n"),
+    Guard("results", f"{RESULTS}test_a_result_of_other_pages_is_no_result_and_one_of_other_options_is_told",
+          "flow/results.py", "        if pages != wanted.pop(\"pages\", None):\n",
+          "        wanted.pop(\"pages\", None)\n        if False:\n"),
+    Guard("others", OTHERS, DONE, "    if found.source is not None and not isinstance(found, STOPPING):\n",
+          "    if False:\n"),
+    Guard("others", f"{STOPS}test_a_refused_key_stops_the_batch_and_leaves_all_to_go_on", DONE,
+          " and not isinstance(found, STOPPING):\n", ":\n"),
+]
+# fmt: on
