@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -31,17 +32,20 @@ def as_pdf(source: Source, stage: Path, settings: Settings) -> Source:
         copy_to(source, picture)
         document: Any = pypdfium2.PdfDocument.new()
         try:
-            image: Any = pypdfium2.PdfImage.new(document)
-            if source.kind == "jpg":
-                image.load_jpeg(picture)
-            else:
-                image.set_bitmap(pypdfium2.PdfBitmap.from_pil(decoded(picture, source)))
-            width, height = (POINTS_A_PIXEL * pixels for pixels in image.get_px_size())
-            if not width or not height:  # what PDFium makes of a JPEG that it can't read
-                raise FileError("The picture can't be decoded", source=source.name)
-            image.set_matrix(pypdfium2.PdfMatrix().scale(width, height))
-            page = document.new_page(width, height)
-            page.insert_obj(image)
+            with ExitStack() as loose:
+                image: Any = pypdfium2.PdfImage.new(document)
+                loose.callback(image.close)  # it must not outlive its document
+                if source.kind == "jpg":
+                    image.load_jpeg(picture)
+                else:
+                    image.set_bitmap(pypdfium2.PdfBitmap.from_pil(decoded(picture, source)))
+                width, height = (POINTS_A_PIXEL * pixels for pixels in image.get_px_size())
+                if not width or not height:  # what PDFium makes of a JPEG that it can't read
+                    raise FileError("The picture can't be decoded", source=source.name)
+                image.set_matrix(pypdfium2.PdfMatrix().scale(width, height))
+                page = document.new_page(width, height)
+                page.insert_obj(image)
+                loose.pop_all()  # now the page owns it
             page.gen_content()
             document.save(target)
         except pypdfium2.PdfiumError:
