@@ -18,7 +18,7 @@ from tests.benchmarks.profile import Paper, Profile
 from tests.benchmarks.workloads import OURS, Contestant, Workload, bound
 from tests.support.peers import own_python, peer_python
 
-__all__ = ["Run", "Simulator", "fsync_seconds", "run", "server_capacity"]
+__all__ = ["ROOT", "Run", "Simulator", "bare_environ", "fsync_seconds", "run", "server_capacity"]
 
 ROOT = Path(__file__).parents[2]
 
@@ -136,19 +136,24 @@ def run(workload: Workload, contestant: Contestant, seed: int, folder: Path) -> 
     return judged(workload, contestant, seed, papers=papers, profile=profile, result=result, report=report)
 
 
+def bare_environ(home: Path) -> dict[str, str]:
+    """What a client finds in its environment: no settings but our files in `home`; Python keeps what it compiled."""
+    kept = ("PATH", "SYSTEMROOT", "TEMP", "TMP", "TMPDIR", "LANG", "VIRTUAL_ENV")
+    environ = {name: os.environ[name] for name in kept if name in os.environ}
+    environ |= {"HOME": str(home), "USERPROFILE": str(home), "DOC2X_CONFIG": str(home / "config.toml")}
+    environ["DOC2X_LEDGER"] = str(home / "ledger.sqlite")
+    return environ
+
+
 def run_child(spec: dict[str, Any], here: Path, patience: float) -> dict[str, Any]:
     """Run a client in a child process; one that takes too long is stopped."""
     python = own_python() if spec["client"] == OURS.client else peer_python()
     asked, answered = here / "spec.json", here / "result.json"
     asked.write_text(json.dumps(spec), encoding="utf-8")
-    kept = ("PATH", "SYSTEMROOT", "TEMP", "TMP", "TMPDIR", "LANG", "VIRTUAL_ENV")
-    environ = {name: os.environ[name] for name in kept if name in os.environ}
-    environ |= {"HOME": str(here), "USERPROFILE": str(here), "DOC2X_CONFIG": str(here / "config.toml")}
-    environ["DOC2X_LEDGER"] = str(here / "ledger.sqlite")
     with (here / "output").open("w+b") as output:
         child = subprocess.Popen(
             [str(python), "-m", "tests.benchmarks.contestant", str(asked), str(answered)],
-            cwd=ROOT, env=environ, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
+            cwd=ROOT, env=bare_environ(here), stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
         )  # fmt: skip
         try:
             child.wait(patience)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import subprocess
-import sys
+import tempfile
 import time
+from pathlib import Path
 from statistics import median
 from typing import Any
 
-from tests.support.peers import PeersMissing, peer_python
+from tests.benchmarks.runner import ROOT, bare_environ
+from tests.support.peers import PeersMissing, own_python, peer_python
 
 __all__ = ["measure"]
 
@@ -24,19 +26,27 @@ COMMANDS = {
 
 
 def measure(repeats: int = 15) -> list[dict[str, Any]]:
-    """The medians of wall seconds, taken in turns so that all meet the same machine, and their ratio to click's."""
+    """The medians of wall seconds, taken in turns so that all meet the same machine, and their ratio to click's.
+
+    One turn goes before, unmeasured: it compiles what pip compiles when it installs, and what the working tree lacks.
+    """
     times: dict[str, list[float]] = {name: [] for name in COMMANDS}
     broken: dict[str, str] = {}
-    pythons = dict.fromkeys(COMMANDS, sys.executable)
+    pythons = dict.fromkeys(COMMANDS, str(own_python()))
     with contextlib.suppress(PeersMissing):  # the other rows stand without it, and its own tells that it is missing
         pythons[PEER] = str(peer_python())
-    for _ in range(repeats):
-        for name, arguments in COMMANDS.items():
-            began = time.perf_counter()
-            done = subprocess.run([pythons[name], *arguments], capture_output=True, check=False)
-            times[name].append(time.perf_counter() - began)
-            if done.returncode:
-                broken[name] = done.stderr.decode("utf-8", "replace").strip().splitlines()[-1]
+    with tempfile.TemporaryDirectory(prefix="doc2x-startup-") as home:
+        environ = bare_environ(Path(home))
+        for turn in range(repeats + 1):
+            for name, arguments in COMMANDS.items():
+                began = time.perf_counter()
+                done = subprocess.run(
+                    [pythons[name], *arguments], cwd=ROOT, env=environ, capture_output=True, check=False
+                )
+                if turn:
+                    times[name].append(time.perf_counter() - began)
+                if done.returncode:
+                    broken[name] = done.stderr.decode("utf-8", "replace").strip().splitlines()[-1]
     click = median(times['python -c "import click"'])
     return [
         {

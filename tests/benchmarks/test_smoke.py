@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.benchmarks import startup
 from tests.benchmarks.__main__ import measure
 from tests.benchmarks.papers import write_paper
 from tests.benchmarks.profile import Paper, Profile, export_seconds, parse_seconds
@@ -106,3 +107,10 @@ def test_a_batch_can_be_drawn(tmp_path: Path) -> None:
     target = tmp_path / "batch.svg"
     draw(done.report or {}, "a batch", 3, target)
     assert b"<svg" in target.read_bytes()
+
+
+def test_the_start_up_of_each_command_is_measured_and_compared() -> None:
+    rows = startup.measure(repeats=1)
+    assert [row["command"] for row in rows] == list(startup.COMMANDS)
+    assert rows[0]["times import click"] == 1.0
+    assert all(row["ms"] > 0 and row["times import click"] > 0 for row in rows)
