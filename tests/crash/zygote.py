@@ -84,6 +84,7 @@ def child(job: dict[str, Any]) -> None:
 def main() -> None:
     """Serve jobs until the end of standard input."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    sys.dont_write_bytecode = True  # the renames of its caches would be boundaries, in whichever child is the first
     for line in sys.stdin:
         pid = os.fork()
         if pid == 0:
