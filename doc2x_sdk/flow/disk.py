@@ -17,7 +17,8 @@ from doc2x_sdk.open_files import check_open_files
 __all__ = ["is_sole", "place", "reading", "sync_file", "sync_folder", "taken", "write_synced", "writing"]
 
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
-NO_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EXDEV, errno.EMLINK})
+NO_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EXDEV, errno.EMLINK, errno.EINVAL})
+"""What a file system without hard links answers; the last is how Windows tells of FAT and of network drives."""
 
 
 @contextmanager
@@ -56,7 +57,11 @@ def write_synced(path: Path, content: bytes) -> str:
 
 def sync_file(path: Path) -> None:
     """Put a file's bytes on the disk."""
-    with path.open("rb", buffering=0) as file:
+    try:
+        file = path.open("r+b", buffering=0)  # Windows syncs through no handle that only reads
+    except PermissionError:  # an exporter may have made it read-only
+        file = path.open("rb", buffering=0)
+    with file:
         os.fsync(file.fileno())
 
 

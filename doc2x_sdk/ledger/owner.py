@@ -54,19 +54,20 @@ class Owner:
         try:
             if not lock(descriptor):
                 return True
-            with suppress(OSError):
-                path.unlink()
-            return False
+            if os.name == "posix":  # while the lock is held: who makes a mark looks whether it is still there
+                remove(path)
         finally:
             os.close(descriptor)
+        if os.name != "posix":  # Windows keeps a file that is open
+            remove(path)
+        return False
 
     def close(self) -> None:
         """Give up the mark; in a forked child it is its parent's, and stays."""
         if os.getpid() != self._process:
             return
-        with suppress(OSError):
-            (self._folder / self.token).unlink()
-        self.let_go()
+        self.let_go()  # first: Windows keeps a file that is open
+        remove(self._folder / self.token)
 
     def let_go(self) -> None:
         """Close this process's handle of the mark."""
@@ -85,6 +86,12 @@ def let_go(owner: Owner | None) -> None:
     """Close a forked child's handle of its parent's mark."""
     if owner is not None:
         owner.let_go()
+
+
+def remove(path: Path) -> None:
+    """Remove a mark, unless another process has just done so."""
+    with suppress(OSError):
+        path.unlink()
 
 
 def make_mark(folder: Path) -> tuple[str, int]:

@@ -1,6 +1,9 @@
 """A power cut after a conversion: each result's bytes were on the disk before its name, and the name before the end."""
 
 import os
+import stat
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,8 +12,10 @@ import pytest
 from doc2x_sdk import Doc2X
 from doc2x_sdk.local.server import LocalServer
 from doc2x_sdk.local.settings import ServerSettings
+from tests.cli.command import LIKE_A_USER
 from tests.support.wire import KEY
 
+fcntl = pytest.importorskip("fcntl", reason="elsewhere folders are not synced")
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="elsewhere folders are not synced")
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "docs" / "examples" / "paper.pdf"
@@ -23,6 +28,7 @@ class Watched:
         self.root = root
         self.synced: dict[tuple[int, int], tuple[int, int]] = {}
         self.unsafe: list[str] = []
+        self.not_on_windows: list[str] = []
         self.named: list[str] = []
         self.unsynced_folders: dict[tuple[int, int], str] = {}
         self._fsync, self._link, self._replace = os.fsync, os.link, os.replace
@@ -33,6 +39,8 @@ class Watched:
     def fsync(self, descriptor: int) -> None:
         self._fsync(descriptor)
         found = os.fstat(descriptor)
+        if stat.S_ISREG(found.st_mode) and fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY:
+            self.not_on_windows.append(str(Path(f"/proc/self/fd/{descriptor}").resolve()))
         self.synced[found.st_dev, found.st_ino] = found.st_size, found.st_mtime_ns
         self.unsynced_folders.pop((found.st_dev, found.st_ino), None)
 
@@ -77,3 +85,17 @@ def test_what_has_its_name_is_on_the_disk(
     assert results <= set(watched.named)
     assert pictures <= set(watched.named)
     assert (watched.unsafe, watched.unsynced_folders) == ([], {})
+    assert watched.not_on_windows == [], "it syncs no file through a handle that only reads"
+
+
+@pytest.mark.skipif(LIKE_A_USER is None, reason="root that can't be held to the modes of files")
+def test_a_file_that_its_exporter_made_read_only_is_published(tmp_path: Path) -> None:
+    staged, final = tmp_path / "staged", tmp_path / "final"
+    staged.write_text("text", encoding="utf-8")
+    staged.chmod(0o400)
+    script = "import sys; from pathlib import Path; from doc2x_sdk.flow.disk import place; "
+    script += "print(place(Path(sys.argv[1]), Path(sys.argv[2]), overwrite=False))"
+    done = subprocess.run(
+        [*(LIKE_A_USER or ()), sys.executable, "-c", script, str(staged), str(final)], capture_output=True, check=False
+    )
+    assert (done.stdout, final.read_text(encoding="utf-8")) == (b"True\n", "text")
