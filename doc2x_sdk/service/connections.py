@@ -7,6 +7,7 @@ and each write gets what is left of the call, header lines included.
 from __future__ import annotations
 
 import functools
+import http
 import http.client
 import io
 import logging
@@ -43,6 +44,7 @@ class QuietURLs(logging.Filter):
         """Rewrite the record in place; every record passes."""
         if current_call.get() is not None and isinstance(record.args, tuple):
             record.args = tuple(self.bare(argument) for argument in record.args)
+            record.exc_info = None  # its frames hold the URL
         return True
 
     @staticmethod
@@ -53,7 +55,7 @@ class QuietURLs(logging.Filter):
         return argument if isinstance(argument, int) or argument is None else type(argument).__name__
 
 
-for _name in ("urllib3.connectionpool", "urllib3.util.retry"):
+for _name in ("urllib3.connection", "urllib3.connectionpool", "urllib3.util.retry"):
     logging.getLogger(_name).addFilter(QuietURLs())
 
 
@@ -101,9 +103,25 @@ class BoundedSource:
         return io.BufferedReader(BoundedReader(self._sock, self._call))
 
 
+class FinalResponse(http.client.HTTPResponse):
+    """An answer, past all that only announce it: http.client knows of 100 alone (RFC 9110, section 15.2).
+
+    Taken for the answer, a 102 or 103 would leave the real one to the next request on the connection.
+    """
+
+    def begin(self) -> None:
+        """Read heads up to the final one; after a 101, which nobody asked for, the connection is of no more use."""
+        super().begin()
+        while 100 < self.status < 200 and self.status != http.HTTPStatus.SWITCHING_PROTOCOLS:
+            self.headers = self.msg = None  # type: ignore[assignment] # as before the first head
+            super().begin()
+        if self.status == http.HTTPStatus.SWITCHING_PROTOCOLS:
+            self.will_close = True
+
+
 def bounded_response(call: Call, sock: socket.socket, **options: Any) -> http.client.HTTPResponse:
     """Build http.client's response upon a bounded reader."""
-    return http.client.HTTPResponse(cast(socket.socket, BoundedSource(sock, call)), **options)
+    return FinalResponse(cast(socket.socket, BoundedSource(sock, call)), **options)
 
 
 class BoundedHTTPConnection(HTTPConnection):

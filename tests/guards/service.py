@@ -21,6 +21,12 @@ FOLLOW = "def send(self, request:", "def unused(self, request:"
 """Leaves it to requests to send, which follows redirects."""
 
 GUARDS = [
+    Guard("TR-14", "service/test_pool.py::test_what_announces_an_answer_is_not_taken_for_it", CONNECTIONS,
+          "        while 100 < self.status < 200 and", "        while 100 < self.status < 100 and", case="103"),
+    Guard("TR-14", "service/test_pool.py::test_a_connection_that_left_http_is_not_used_again", CONNECTIONS,
+          "            self.will_close = True\n", "            pass\n"),
+    Guard("SE-01", "service/test_secrets.py::test_no_failure_shows_a_secret", CONNECTIONS,
+          '("urllib3.connection", ', "(", case="download and bad and header"),
     Guard("TR-17", "service/test_gate.py::test_a_request_that_waits_holds_no_connection", RETRY,
           "        self.attempts += 1\n", "        self.late_gate()\n        self.attempts += 1\n",
           more=(("    def pass_gate(self) -> None:\n",

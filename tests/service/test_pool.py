@@ -6,7 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.support.scripted import Conversation, Request, ScriptedServer, Step, envelope, flood, reply
+from doc2x_sdk.errors import Doc2XError
+from tests.support.scripted import Conversation, Request, ScriptedServer, Step, envelope, flood, raw, reply
 from tests.support.wire import open_service, open_transport, signed
 
 THREADS = 32
@@ -63,3 +64,34 @@ def test_cookies_are_not_kept() -> None:
                 pass
     assert len(server.requests) == 4
     assert [request for request in server.requests if "cookie" in request.headers] == []
+
+
+def announced(status: str, answer: Step) -> Step:
+    """An announcement, and the answer some time after it, as a proxy sends them."""
+
+    def act(conversation: Conversation, request: Request) -> None:
+        conversation.send(f"HTTP/1.1 {status}\r\nLink: </style.css>; rel=preload\r\n\r\n".encode() * 2)
+        conversation.pause(0.1)
+        answer.action(conversation, request)
+
+    return Step(act)
+
+
+@pytest.mark.faults("TR-14")
+@pytest.mark.parametrize("status", ["100 Continue", "102 Processing", "103 Early Hints", "199 Odd"])
+def test_what_announces_an_answer_is_not_taken_for_it(status: str) -> None:
+    """The real one would be the answer to the next request on the connection: another document's."""
+    first, second = (reply(json=envelope({"status": uid})) for uid in ("u1", "u2"))
+    with ScriptedServer(announced(status, first), second) as server, open_service(server) as service:
+        assert [service.status(uid).state for uid in ("u1", "u2")] == ["u1", "u2"]
+        assert server.connections == 1
+
+
+@pytest.mark.faults("TR-14")
+def test_a_connection_that_left_http_is_not_used_again() -> None:
+    odd, good = announced("101 Switching Protocols", raw(b"")), reply(json=envelope({"status": "u2"}))
+    with ScriptedServer(odd, good) as server, open_service(server, retries=0) as service:
+        with pytest.raises(Doc2XError):
+            service.status("u1")
+        assert service.status("u2").state == "u2"
+        assert server.connections == 2

@@ -18,14 +18,14 @@ from doc2x_sdk.service.prepared import bearer, prepared
 from doc2x_sdk.service.v2 import ServiceV2
 from tests.support import leaks
 from tests.support.clocks import SkippingClock
-from tests.support.scripted import ScriptedServer, Step, drip, envelope, flood, reply, reset, stall
+from tests.support.scripted import ScriptedServer, Step, drip, envelope, flood, raw, reply, reset, stall
 from tests.support.wire import KEY, SIGNATURE, Blob, open_service, signed
 
 SIGNED = f"https://bucket.aliyuncs.com/x?Expires=1&Signature={SIGNATURE}"
 ECHO = f"you sent Bearer {KEY} to {SIGNED}"
 STORED = ("code", "unknown code", "not json", "data is text", "bad uid", "no url", "endless")  # any 2xx is
 SUCCESSES = {("put", fault) for fault in STORED} | {("get", "bad uid"), ("export", "bad uid")}
-SUCCESSES |= {("paid", "no url"), ("export", "no url")}
+SUCCESSES |= {("paid", "no url"), ("export", "no url"), ("download", "bad header")}
 CALLS: dict[str, Callable[[ServiceV2], object]] = {
     "get": lambda service: service.status("u1"),
     "preupload": lambda service: service.preupload(),
@@ -58,6 +58,7 @@ def faults(key: str, echo: str) -> dict[str, Step]:
         "endless": flood(b"HTTP/1.1 200 OK\r\n\r\n", echo.encode() * 100),
         "redirect": reply(302, echo.encode(), headers=[("Location", SIGNED)]),
         "not gzip": reply(body=echo.encode(), headers=[("Content-Encoding", "gzip")]),
+        "bad header": raw(b"HTTP/1.1 500 Bad\r\nContent-Length: 0\r\nno colon in here\r\nX: y\r\n\r\n"),
         "xml": reply(400, f"<Error><SignatureProvided>{SIGNATURE}</SignatureProvided></Error>".encode()),
     }
 
