@@ -20,6 +20,8 @@ log = logging.getLogger("doc2x_sdk")
 
 MARKS = {"md": "convert_md", "md_dollar": "convert_md", "tex": "convert_tex", "docx": "convert_docx"}
 POSTS = 3  # how often an export whose answer is lost is started in all
+STALE_WITHIN = 15.0
+"""Seconds in which the slot may still show the export before; a link to the same place after that is the new one."""
 
 
 def export(
@@ -55,7 +57,8 @@ def export(
     polls = Forgiving(clock, deadline, patience=settings.patience, retries=settings.retries)
     polls.working, polls.silence = True, silence
     calls = Forgiving(clock, deadline, patience=settings.patience, retries=settings.retries, network=False)
-    status = start(service, uid, to, options, polls=calls, stale=stale)
+    status: ExportStatus | None = start(service, uid, to, options, polls=calls)
+    settled = clock.deadline(STALE_WITHIN)
     pace = GrowingPace(clock, first=first_look, then=0.4 * first_look, grow=1.2)
     while not deadline.passed():
         if status is not None and status.state == "failed":
@@ -64,7 +67,7 @@ def export(
                 uid=uid,
                 trace_id=status.trace_id,
             )
-        if status is not None and is_fresh(status, to, stale):
+        if status is not None and is_fresh(status, to, None if settled.passed() else stale):
             return ExportLink(uid, to, url=status.url)
         polls.sleep(pace.pause())
         status = polls.ask(lambda: service.export_result(uid, deadline=deadline))
@@ -90,17 +93,18 @@ def ask_again(
         polls.pause_after_failure()
 
 
-def start(
-    service: Exports, uid: str, to: str, options: ExportOptions, *, polls: Forgiving, stale: SignedURL | None
-) -> ExportStatus | None:
-    """Send the export call; after a lost answer ask the slot first, and send it again only if nothing is there."""
+def start(service: Exports, uid: str, to: str, options: ExportOptions, *, polls: Forgiving) -> ExportStatus:
+    """Send the export call; after a lost answer look at the slot first, and leave alone what is being made there.
+
+    What is ready there may have been made before, with other options: it is made again, which costs nothing.
+    """
     for _ in range(POSTS - 1):
         try:
             return answered(polls, lambda: service.export(uid, to, options, filename=to, deadline=polls.deadline))
         except (NetworkError, ProtocolError) as error:
             log.debug("uid %s: the answer to the export call was lost (%s); asking for its result", uid, error.message)
         status = in_slot(service, uid, polls)
-        if status is not None and (status.state == "processing" or is_fresh(status, to, stale)):
+        if status is not None and status.state == "processing":
             return status
     return answered(polls, lambda: service.export(uid, to, options, filename=to, deadline=polls.deadline))
 
@@ -125,8 +129,11 @@ def answered(polls: Forgiving, question: Callable[[], ExportStatus]) -> ExportSt
 
 
 def is_fresh(status: ExportStatus, to: str, stale: SignedURL | None) -> bool:
-    """Tell whether the slot holds the export that was asked for: not the one before, not another format."""
-    if status.state != "success" or status.url is None or status.url == stale:
+    """Tell whether the slot holds the export that was asked for: not the one before, not another format.
+
+    A link that is asked for again has a new signature, and leads to the same place.
+    """
+    if status.state != "success" or status.url is None or str(status.url) == str(stale):
         return False
     path = str(status.url)
     return MARKS[to] in path or not any(mark in path for mark in MARKS.values())

@@ -461,14 +461,56 @@ def test_exports_of_one_uid_take_turns(service: ScriptedService) -> None:
 
 
 @pytest.mark.parametrize("step", [Done(close()), Done(reply(502)), Done(reply(200, b"no json"))])
-def test_an_export_whose_answer_is_lost_is_not_started_again(
+def test_an_export_whose_answer_is_lost_is_not_started_again_while_it_is_made(
     step: Done, service: ScriptedService, paper: Path, out: Path
 ) -> None:
     service.on("export", step)
+    service.on("result", processing(0))
     with service.client() as client:
         client.convert(paper, to="md", out=out)
     assert (service.count("export"), service.paid) == (1, 1)
     assert "paper.md" in tree(out)
+
+
+@pytest.mark.faults("DL-16")
+def test_what_the_slot_has_ready_is_no_answer_to_an_export_call_that_was_lost(
+    service: ScriptedService, paper: Path, out: Path
+) -> None:
+    """It was made by an earlier run, with other options, and nothing in a docx tells."""
+    with service.client() as client:
+        client.convert(paper, to="docx", out=out / "before")
+    service.on("export", reply(502))
+    with service.client() as client:
+        client.convert(paper, to="docx", out=out / "now", formula="dollar")
+    fetched = [each.target for each in service.server.requests if each.target.startswith("/store/")]
+    assert [target.partition("?")[0][-7:] for target in fetched] == ["_1_docx", "_2_docx"]
+    assert service.paid == 1
+
+
+@pytest.mark.faults("DL-16")
+def test_a_new_signature_makes_no_new_export(service: ScriptedService, paper: Path, out: Path) -> None:
+    with service.client() as client:
+        uid = str(client.convert(paper, to="docx", out=out / "normal").uid)
+        again = f"{service.export_link(uid)}&X-Signed=again"
+        held = reply(json=envelope({"status": "success", "url": again}))
+        service.on("result", held, held)
+        client.convert(paper, to="docx", out=out / "dollar", formula="dollar")
+    fetched = [each.target for each in service.server.requests if each.target.startswith("/store/")]
+    assert [target.partition("?")[0][-7:] for target in fetched] == ["_1_docx", "_2_docx"]
+
+
+@pytest.mark.faults("DL-16")
+def test_a_service_with_one_place_for_all_exports_is_waited_for_briefly(
+    service: ScriptedService, paper: Path, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service, "export_link", lambda uid: service.link(f"/store/{uid}_md"))
+    clock = StillClock()
+    with service.client(clock) as client:
+        client.convert(paper, to="md", out=out / "normal")
+        began = clock.monotonic()
+        client.convert(paper, to="md", out=out / "joined", merge_tables=True)
+    assert tree(out / "joined")["paper.md"] == tree(out / "normal")["paper.md"]
+    assert 15 <= clock.monotonic() - began < 60
 
 
 def test_an_export_that_never_arrived_is_started_again(service: ScriptedService, paper: Path, out: Path) -> None:
