@@ -27,7 +27,7 @@ from doc2x_sdk.flow.source import Source
 from doc2x_sdk.flow.upload import SourceBody, is_stored, upload
 from doc2x_sdk.flow.wait import wait
 from doc2x_sdk.flow.wish import Wish
-from doc2x_sdk.ledger.rows import LOCAL, ParseRow
+from doc2x_sdk.ledger.rows import LOCAL, RESULT_SECONDS, ParseRow
 from doc2x_sdk.models import ImageResult, ParseOptions, ParseStatus
 from doc2x_sdk.service.answers import NOT_FOUND
 from doc2x_sdk.service.contract import ask_for
@@ -43,7 +43,9 @@ SAYS_NOTHING = frozenset({"internal_error"})
 UNSENT = frozenset({"planned", "reserving"})
 """States in which nothing was sent."""
 HEARD_OF_WITHIN = 3600.0
-"""Seconds after which "not found" is no longer taken for "not yet"."""
+"""Seconds after which the service has heard of what was sent, so that a first look need not wait."""
+KEPT_FOR = RESULT_SECONDS + 3600.0
+"""Seconds, with an hour for clocks, after which "not found" is believed at once: until then it contradicts itself."""
 
 
 class Parsing:
@@ -90,8 +92,8 @@ class Parsing:
             self._receipt.start_over("its bytes never arrived")
             return None
         log.info("%s: going on with uid %s (%s)", self._source.name, uid, row.state)
-        just_sent = row.state == "submitted" and not self._is_old(row)
-        return self._wait(uid, first=False, fresh=just_sent, young=not self._is_old(row))
+        just_sent = row.state == "submitted" and not self._is_old(row, HEARD_OF_WITHIN)
+        return self._wait(uid, first=False, fresh=just_sent, young=not self._is_old(row, KEPT_FOR))
 
     def known_uid(self, wish: Wish) -> str | None:
         """Return the uid that was paid, or may have been; None where there is none that could be used.
@@ -115,10 +117,10 @@ class Parsing:
             self._receipt.start_over(self._anew)
             self._anew = None
 
-    def _is_old(self, row: ParseRow) -> bool:
-        """Tell whether the service must have heard of a uid by now; those of a local server die with it."""
+    def _is_old(self, row: ParseRow, seconds: float) -> bool:
+        """Tell whether a uid was given longer ago than that; those of a local server die with it."""
         given = row.uid_at or 0.0
-        return self._kit.account == LOCAL or abs(self._kit.clock.now() - given) > HEARD_OF_WITHIN
+        return self._kit.account == LOCAL or abs(self._kit.clock.now() - given) > seconds
 
     def begin(self) -> ParseStatus:
         """Pay for the parse with pages that were taken from the budget; those that it does not pay go back there."""
@@ -211,7 +213,7 @@ class Parsing:
     def is_stored(self, uid: str) -> bool:
         """Tell whether the service has the bytes of a uid; those of a run that was killed may still be on their way."""
         row = self._receipt.row
-        at_once = row is not None and row.state != "uploading" and self._is_old(row)
+        at_once = row is not None and row.state != "uploading" and self._is_old(row, KEPT_FOR)
         within = 0.0 if at_once or self._kit.account == LOCAL else ARRIVES_WITHIN
         return is_stored(
             self._ask,

@@ -14,7 +14,15 @@ from typing import Self
 
 from doc2x_sdk.clock import Clock
 from doc2x_sdk.config import Settings
-from doc2x_sdk.errors import AuthError, Doc2XError, FileError, InputChanged, NetworkError, ProtocolError
+from doc2x_sdk.errors import (
+    AuthError,
+    Doc2XError,
+    FileError,
+    IncompleteResult,
+    InputChanged,
+    NetworkError,
+    ProtocolError,
+)
 from doc2x_sdk.flow.pace import GrowingPace
 from doc2x_sdk.flow.polling import Forgiving
 from doc2x_sdk.flow.silence import Silence
@@ -223,7 +231,12 @@ def send(
             service.put(slot, body)
         except Doc2XError as error:
             is_lost = isinstance(error, NetworkError) and error.sent == "all"
-            is_refused = last and error.status is not None and error.status < 500
+            is_early = isinstance(error, NetworkError) and error.sent == "part" and error.status is not None
+            if is_early and not last:
+                log.info("uid %s: %s; sending it again", slot.uid, error.message)
+                body.seek(0)
+                continue
+            is_refused = last and error.status is not None and 400 <= error.status < 500
             if not (is_lost or is_refused):
                 raise
             body.check_unchanged()
@@ -263,7 +276,7 @@ def is_stored(
     `within` seconds says no. Raises `NetworkError`, whose `sent` is
     "all", when nothing is said for `patience` seconds: nothing is sent twice on a guess.
     """
-    said = "it is being asked for too often"
+    said = "nothing was asked yet"
     not_found_for, silent_for = None, clock.deadline(settings.patience)
     pace = GrowingPace(clock, first=0.5)
     while not silent_for.passed():
@@ -272,20 +285,29 @@ def is_stored(
             status = ask(uid)
         except AuthError:
             raise
+        except IncompleteResult:  # of what it has
+            return True
         except (NetworkError, ProtocolError) as error:
             log.debug("uid %s: no word about the upload: %s", uid, error)
             said = error.message
             silence.failed(error, clock, asked=asked, left=silent_for.left())
         except Doc2XError as error:
+            log.debug("uid %s: no word about the upload: %s", uid, error)
+            if error.code not in (None, NOT_FOUND):
+                return True
+            said = error.message
             if error.code == NOT_FOUND:
                 not_found_for, said = not_found_for or clock.deadline(within), "so far it knows of none"
                 if not_found_for.passed():
                     return False
-            elif error.code is not None:
-                return True
         else:
-            if on_working is not None and (status.done or status.state == "processing"):
-                on_working()
+            note_work(status, on_working)
             return True
         clock.sleep(pace.pause())
     raise NetworkError(f"The service does not tell whether it has the upload: {said}", sent="all", uid=uid)
+
+
+def note_work(status: ParseStatus, on_working: Callable[[], None] | None) -> None:
+    """Tell that the service has begun with a parse."""
+    if on_working is not None and (status.done or status.state == "processing"):
+        on_working()

@@ -76,7 +76,8 @@ CODES: Mapping[str, tuple[type[Doc2XError], str, str]] = {
 class Answer:
     """A whole answer: status, headers, and a body already held to its size limit.
 
-    `whole_before` tells whether the request's body had left whole in an attempt before the one that this answers.
+    `whole_before` tells whether the request's body had left whole in an attempt before the one that this answers,
+    `whole` whether it had in this one: a server may answer, and hang up, before it has read all of it.
     """
 
     status: int
@@ -85,6 +86,7 @@ class Answer:
     key: APIKey | None = field(default=None, repr=False)
     retry_after: float | None = None
     whole_before: bool = False
+    whole: bool = True
 
     @property
     def trace_id(self) -> str | None:

@@ -82,7 +82,10 @@ class Sender:
                     if call.gate is not None and response.status_code != 429:
                         call.gate.answered()
                     retry_after = retry_after_seconds(response.headers, call.clock)
-                    return Answer(response.status_code, response.headers, body, key, retry_after, call.whole_before)
+                    whole = call.sent >= call.body_length
+                    return Answer(
+                        response.status_code, response.headers, body, key, retry_after, call.whole_before, whole
+                    )
                 failure = ResponseTooLarge(f"{what}: the answer is over {limit} bytes", status=response.status_code)
             finally:
                 response.close()

@@ -128,6 +128,9 @@ class ServiceV2:
         what = "The upload"
         answer = self.transport.put(slot.url, body, what)
         if 200 <= answer.status < 300:
+            if not answer.whole:
+                told = f"{what}: the storage host answered before it had all of it"
+                raise NetworkError(told, status=answer.status, uid=slot.uid, sent="part")
             return
         if answer.whole_before or answer.status >= 500:
             trouble = "is in trouble" if answer.status >= 500 else "refused it after an attempt that may have arrived"

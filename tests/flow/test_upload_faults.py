@@ -18,6 +18,7 @@ from doc2x_sdk.errors import (
     ConfigError,
     Doc2XError,
     FileError,
+    IncompleteResult,
     InputChanged,
     NetworkError,
     RateLimit,
@@ -46,6 +47,49 @@ def sha256(content: bytes) -> str:
 
 
 # UP-01, UP-08: the answer to the paid step is lost, or says that the store is in trouble
+
+
+@pytest.mark.faults("UP-02")
+@pytest.mark.parametrize("how_often", [1, 2])
+def test_an_upload_that_was_answered_before_it_was_read_is_sent_again(
+    how_often: int, service: ScriptedService, tmp_path: Path
+) -> None:
+    paper = tmp_path / "paper.pdf"
+    paper.write_bytes(make_pdf(size=20_000_000))
+    early = reply(200, then="reset", at=1000)
+    service.on("put", *[early] * how_often)
+    with service.client() as client:
+        if how_often == 1:
+            assert client.convert(paper).uid == UID
+            assert service.stored == [(UID, paper.read_bytes())]
+        else:
+            with pytest.raises(NetworkError) as caught:
+                client.convert(paper)
+            told(caught.value, "paper.pdf", UID, "before it had all of it")
+    assert (service.count("put"), service.count("preupload")) == (2, 1)
+
+
+@pytest.mark.faults("UP-01")
+@pytest.mark.parametrize(("word", "reason"), [(reply(404), "refused the request"), (reply(429), "asks to wait")])
+def test_what_kept_the_service_from_telling_of_a_lost_upload_is_told(
+    word: Step, reason: str, service: ScriptedService, paper: Path
+) -> None:
+    service.on("put", Done(close()))
+    service.always("status", word)
+    with service.client() as client, pytest.raises(NetworkError) as caught:
+        client.convert(paper)
+    told(caught.value, "paper.pdf", UID, "does not tell whether it has the upload", reason)
+    assert (service.paid, service.count("put")) == (1, 1)
+
+
+@pytest.mark.faults("UP-01")
+def test_a_result_that_is_not_whole_proves_that_the_upload_arrived(service: ScriptedService, paper: Path) -> None:
+    service.on("put", Done(close()))
+    service.always("status", reply(json=envelope({"status": "success", "result": None})))
+    with service.client() as client, pytest.raises(IncompleteResult) as caught:
+        client.convert(paper)
+    told(caught.value, "paper.pdf", UID)
+    assert (service.paid, service.count("put")) == (1, 1)
 
 
 @pytest.mark.faults("UP-01")

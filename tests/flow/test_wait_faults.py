@@ -227,6 +227,19 @@ def test_a_young_uid_that_is_not_known_for_a_moment_is_not_paid_again(
 
 
 @pytest.mark.faults("PO-08")
+@pytest.mark.parametrize(("hours", "paid"), [(2, 1), (24, 1), (26, 2)])
+def test_a_uid_whose_results_must_be_there_is_not_paid_again_for_one_not_found(
+    hours: float, paid: int, service: ScriptedService, paper: Path, clock: StillClock
+) -> None:
+    with service.client(clock) as client:
+        client.convert(paper)
+        clock.advance(hours * 3600)
+        service.on("status", NOT_FOUND, NOT_FOUND)
+        client.convert(paper)
+    assert service.paid == paid
+
+
+@pytest.mark.faults("PO-08")
 @pytest.mark.parametrize("heard", [processing(10), failed("parse_concurrency_limit")], ids=["processing", "full"])
 def test_an_old_uid_that_was_heard_of_and_is_not_known_for_a_moment_is_not_paid_again(
     heard: Step, service: ScriptedService, paper: Path, clock: StillClock

@@ -303,7 +303,7 @@ GUARDS = [
         "JR-03",
         "batch/test_resume.py::test_a_uid_that_the_service_does_not_show_yet_is_waited_for",
         PARSE,
-        'just_sent = row.state == "submitted" and not self._is_old(row)',
+        'just_sent = row.state == "submitted" and not self._is_old(row, HEARD_OF_WITHIN)',
         "just_sent = False",
         case="submitted",
     ),
