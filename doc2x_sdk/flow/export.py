@@ -60,6 +60,7 @@ def export(
     status: ExportStatus | None = start(service, uid, to, options, polls=calls)
     settled = clock.deadline(STALE_WITHIN)
     pace = GrowingPace(clock, first=first_look, then=0.4 * first_look, grow=1.2)
+    word = "processing"
     while not deadline.passed():
         if status is not None and status.state == "failed":
             raise TaskFailed(
@@ -69,10 +70,13 @@ def export(
             )
         if status is not None and is_fresh(status, to, None if settled.passed() else stale):
             return ExportLink(uid, to, url=status.url)
+        if status is not None and status.state not in ("success", word):
+            word = status.state
+            log.warning("uid %s: the service says %.60r of the export to %s: %s", uid, word, to, status.detail or "-")
         polls.sleep(pace.pause())
         status = polls.ask(lambda: service.export_result(uid, deadline=deadline))
     raise WaitTimeout(
-        f"The export to {to} had not ended in time",
+        f"The export to {to} had not ended in time; the last word was {word[:60]!r}",
         uid=uid,
         advice=f"Run `doc2x fetch {uid} --to {to}`; an export costs nothing.",
     )

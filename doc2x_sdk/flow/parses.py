@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -86,7 +86,13 @@ class Parses:
             asked = [(pieces[number].source, pieces[number].receipt) for number in live]
             parse_parts(asked, wish, kit, self._report, on_parsed)
         return [
-            self._natives(statuses[number], kept[number], found[number], is_picture=piece.source.is_picture)
+            self._natives(
+                statuses[number],
+                kept[number],
+                found[number],
+                is_picture=piece.source.is_picture,
+                pages=piece.source.pages,
+            )
             for number, piece in enumerate(pieces)
         ]
 
@@ -102,7 +108,7 @@ class Parses:
             kept.keep(status)
         else:
             status = taken.status
-        return self._natives(status, kept, taken, is_picture=is_picture)
+        return self._natives(status, kept, taken, is_picture=is_picture, pages=0 if row is None else row.pages)
 
     def _taken(
         self, kept: Kept, wanted: Collection[Native], receipt: AnyReceipt, uid: str | None = None
@@ -115,7 +121,8 @@ class Parses:
             receipt.archived(taken.status.uid, len(taken.status.pages))
         return taken
 
-    def _natives(self, status: ParseStatus, kept: Kept, taken: Taken | None, *, is_picture: bool) -> Had:
+    def _natives(self, status: ParseStatus, kept: Kept, taken: Taken | None, *, is_picture: bool, pages: int) -> Had:
+        self.warnings += oddities(status, pages)
         if is_picture and not self._kit.service.exports_pictures:
             return status, PictureNatives(status, self._source)
         files = {} if taken is None else taken.files
@@ -146,3 +153,13 @@ def wanted_of(
         return ()
     natives, _ = wish.plan.needed(todo or wish.plan.wanted)
     return exports_of(natives, wish.export, parts=parts)
+
+
+def oddities(status: ParseStatus, pages: int) -> Iterator[str]:
+    """Say what is odd in a result that is whole: pages without a text, and more pages than were sent (0: not known)."""
+    without = [page.index + 1 for page in status.pages if "md" in page.extra]
+    if without:
+        shown = ", ".join(map(str, without[:8])) + (" ..." if len(without) > 8 else "")
+        yield f"The service sent no text for {len(without)} of {len(status.pages)} pages: page {shown}"
+    if pages and len(status.pages) > pages:
+        yield f"The result has {len(status.pages)} pages, the document {pages}: see whether it is of this document"

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from doc2x_sdk.errors import Doc2XError, ExporterError, FileError, WaitTimeout
+from doc2x_sdk.errors import (
+    ArchiveError,
+    Doc2XError,
+    DownloadError,
+    ExporterError,
+    FileError,
+    ResponseTooLarge,
+    TaskFailed,
+    WaitTimeout,
+)
 from doc2x_sdk.flow.book import BookNatives, Part, check_formats, cut, joined, parts_of
 from doc2x_sdk.flow.callbacks import Reporter, own_errors
 from doc2x_sdk.flow.derive import Exporters, announce, is_processed, post_process
@@ -33,6 +42,9 @@ from doc2x_sdk.models import Bundle, Document, ParseStatus, ProgressCallback, Tr
 from doc2x_sdk.service.contract import ask_for
 
 __all__ = ["convert", "convert_source", "fetch", "translate"]
+
+OF_ONE_FORMAT = (TaskFailed, ArchiveError, DownloadError, ResponseTooLarge, WaitTimeout)
+"""Errors of an export, where they carry no code: others may be had."""
 
 
 def convert(
@@ -191,7 +203,10 @@ class Conversion:
         return Publisher(folder, name, overwrite=self.wish.overwrite, before_place=self.results.before_place)
 
     def make(self, todo: list[str], status: ParseStatus, publisher: Publisher, natives: Natives) -> None:
-        """Fetch the native formats that are needed, then derive the others; each is published when it is ready."""
+        """Fetch the native formats that are needed, then derive the others; each is published when it is ready.
+
+        One that can't be had is a failure beside the others; where there are no others, a native's error is raised.
+        """
         plan = self.wish.plan
         needed, offers = plan.needed(todo)
         bundles: dict[str, Bundle] = {}
@@ -199,26 +214,38 @@ class Conversion:
             bundles[PARSE] = parse_bundle(status, self.source, self.stage)
         alone = not offers and not is_processed(self.kit.formats, plan)
         for to in needed:
-            bundle = self.native(to, natives, alone=alone and to in todo)
-            if isinstance(bundle, Loose):
-                self.note(to, placed=publisher.publish_loose(bundle, plan.suffix_of(to), self.stage))
-                continue
-            try:
+            with self.apart(to, status):
+                bundle = self.native(to, natives, alone=alone and to in todo)
+                if isinstance(bundle, Loose):
+                    self.note(to, placed=publisher.publish_loose(bundle, plan.suffix_of(to), self.stage))
+                    continue
                 post_process(bundle, self.kit.formats, Context(plan.wanted, plan.options))
-            except ExporterError as error:
-                self.fail(to, error, status)
-                continue
-            publisher.warnings += bundle.warnings
-            bundles[to] = bundle
-            if to in todo:
-                self.note(to, placed=publisher.publish(bundle, plan.suffix_of(to), self.stage, last=not offers))
+                publisher.warnings += bundle.warnings
+                bundles[to] = bundle
+                if to in todo:
+                    self.note(to, placed=publisher.publish(bundle, plan.suffix_of(to), self.stage, last=not offers))
         exporters = Exporters(self.stage, time_limit=self.kit.settings.exporter_timeout)
         for offer in offers:
-            try:
+            with self.apart(offer.name, status, offer):
                 self.derive(offer, bundles, exporters, publisher)
-            except ExporterError as error:
+        if not self.results.files:
+            for failure in self.failures.values():
+                if isinstance(failure, OF_ONE_FORMAT):
+                    raise failure
+
+    @contextmanager
+    def apart(self, name: str, status: ParseStatus, offer: Offer | None = None) -> Iterator[None]:
+        """Record the error of one format, from a plugin or from the service; the others go on."""
+        try:
+            yield
+        except (ExporterError, *OF_ONE_FORMAT) as error:
+            if error.code is not None:
+                raise
+            if offer is not None and isinstance(error, ExporterError):
                 error.plugin, error.version = error.plugin or offer.package, error.version or offer.version
-                self.fail(offer.name, error, status)
+            self.failures[name] = error.about(uid=status.uid, source=self.source.name)
+            if name in self.results.files:
+                self.results.failed(name, error.message)
 
     def derive(self, offer: Offer, bundles: dict[str, Bundle], exporters: Exporters, publisher: Publisher) -> None:
         """Make a derived format, and publish it if it is wanted. Raises `ExporterError`."""
@@ -242,12 +269,6 @@ class Conversion:
                 escape=offer.linked_images == "url",
             )
             self.note(offer.name, placed=placed)
-
-    def fail(self, name: str, error: ExporterError, status: ParseStatus) -> None:
-        """Record a format that a plugin failed; the others go on."""
-        self.failures[name] = error.about(uid=status.uid, source=self.source.name)
-        if name in self.results.files:
-            self.results.failed(name, error.message)
 
     def native(self, to: str, natives: Natives, *, alone: bool) -> Bundle | Loose:
         """Return a native format's bundle; it may be in memory where the publisher `alone` reads it."""

@@ -7,6 +7,7 @@ counted again while inflating, since headers can lie.
 from __future__ import annotations
 
 import io
+import lzma
 import re
 import stat
 import struct
@@ -230,13 +231,21 @@ def blocks_of(zipped: zipfile.ZipFile, info: zipfile.ZipInfo, uid: str | None) -
     roomy.file_size += 2 * BLOCK  # zipfile cuts at this size in silence, and checks the CRC of the cut part only
     done = 0
     with zipped.open(roomy) as packed:
-        while block := packed.read(BLOCK):
+        while block := unpacked(packed, info, uid):
             done += len(block)
             if done > info.file_size:
                 raise UnsafeArchive(f"The member {info.filename[:80]!r} is larger than its header says", uid=uid)
             yield block
     if done != info.file_size:
         raise ArchiveError(f"The member {info.filename[:80]!r} is shorter than its header says", uid=uid)
+
+
+def unpacked(packed: IO[bytes], info: zipfile.ZipInfo, uid: str | None) -> bytes:
+    """Return the next block of a member; raises `ArchiveError` for what bzip2 and LZMA can't read."""
+    try:
+        return packed.read(BLOCK)
+    except (OSError, lzma.LZMAError) as error:
+        raise ArchiveError(f"The member {info.filename[:80]!r} is broken: {error}", uid=uid) from error
 
 
 def check_whole(zipped: zipfile.ZipFile, uid: str | None) -> None:

@@ -25,7 +25,8 @@ class Json:
         """Write the parse result, indented, with where it came from."""
         target = out / "result.json"
         result = json.loads(bundle.main.read_text(encoding="utf-8"))
-        told = {"source": bundle.source, "sha256": bundle.sha256, "uid": bundle.uid, **result}
+        told = {"source": bundle.source, "sha256": bundle.sha256, "uid": bundle.uid}
+        told = told | result | told  # first, and never the service's
         target.write_text(json.dumps(told, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
         return [target]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -135,7 +136,13 @@ def reject_constant(name: str) -> NoReturn:
     raise ValueError(name)
 
 
-DECODER = json.JSONDecoder(parse_constant=reject_constant)
+def finite(text: str) -> float | None:
+    """Return a number, or None for one like 1e999, which Python reads as infinity and no JSON can hold."""
+    number = float(text)
+    return number if math.isfinite(number) else None
+
+
+DECODER = json.JSONDecoder(parse_constant=reject_constant, parse_float=finite)
 
 
 def envelope_of(answer: Answer) -> Sealed | None:

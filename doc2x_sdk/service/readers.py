@@ -11,7 +11,7 @@ from typing import Any
 
 from doc2x_sdk.errors import ConfigError, Doc2XError, IncompleteResult, ProtocolError
 from doc2x_sdk.models import ExportStatus, Page, ParseStatus, SignedURL
-from doc2x_sdk.service.answers import Answer, data_of, error_from_code
+from doc2x_sdk.service.answers import CODES, Answer, data_of, error_from_code
 from doc2x_sdk.service.storage import link_text
 
 __all__ = [
@@ -103,11 +103,14 @@ def pages_of(result: object, uid: str, *, numbered: bool) -> tuple[Page, ...]:
 
 def page_of(raw: Mapping[str, Any], position: int | None) -> Page:
     """Read one page; an index that is no number becomes `position`, or -1 without one."""
-    index = raw.get("page_idx")
-    if not isinstance(index, int) or isinstance(index, bool):
+    index = index_of(raw.get("page_idx"))
+    if index is None:
         index = -1 if position is None else position
     layout = raw.get("layout")
     blocks = layout.get("blocks") if isinstance(layout, Mapping) else None
+    extra = {name: value for name, value in raw.items() if name not in PAGE_FIELDS}
+    if not isinstance(raw.get("md"), str):
+        extra["md"] = raw.get("md")  # an empty page has an empty text
     return Page(
         index=index,
         md=text_or_empty(raw.get("md")).encode(errors="replace").decode(),  # no file holds half of a character
@@ -116,8 +119,17 @@ def page_of(raw: Mapping[str, Any], position: int | None) -> Page:
         url=link_text(raw.get("url")) or None,
         score=number_or_none(raw.get("score")),
         blocks=tuple(each for each in blocks if isinstance(each, Mapping)) if isinstance(blocks, list) else (),
-        extra={name: value for name, value in raw.items() if name not in PAGE_FIELDS},
+        extra=extra,
     )
+
+
+def index_of(value: object) -> int | None:
+    """Return a page's number, however it is written; None for what is none."""
+    if isinstance(value, str) and re.fullmatch(r"[0-9]{1,9}", value):
+        return int(value)
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 def zip_of(data: Mapping[str, Any], uid: str) -> bytes | None:
@@ -126,16 +138,16 @@ def zip_of(data: Mapping[str, Any], uid: str) -> bytes | None:
     if not text:
         return None
     try:
-        return base64.b64decode(text, validate=True)
-    except (TypeError, ValueError, binascii.Error):
+        return base64.b64decode("".join(text.split()), validate=True)
+    except (AttributeError, TypeError, ValueError, binascii.Error):
         raise ProtocolError("The picture's archive is not base64", uid=uid) from None
 
 
 def failed_parse(status: ParseStatus) -> Doc2XError:
     """Build the error of a parse that the service gave up: by its code where the detail names one."""
     code = status.raw.get("error_code") or status.raw.get("code") or status.detail
-    word = re.search(r"\bparse_[a-z_]+\b", str(code))
-    error = error_from_code(word.group() if word else "parse_error", status.detail, "The parse")
+    known = (word for word in re.findall(r"\bparse_[a-z_]+\b", str(code)) if word in CODES)
+    error = error_from_code(next(known, "parse_error"), status.detail, "The parse")
     error.trace_id = status.trace_id
     return error.about(uid=status.uid)
 

@@ -1,5 +1,6 @@
 """Archives are not trusted: what is wrong with one is found before anything of it is published."""
 
+import io
 import random
 import stat
 import zipfile
@@ -24,12 +25,15 @@ def refused(service: ScriptedService, archive: bytes, paper: Path, out: Path, to
     (out / "paper.md").write_bytes(b"older")
     service.exports[to] = archive
     with service.client() as client:
-        for wanted in ([to], [to, "txt"]):  # in memory, and in a folder, which an exporter may read
-            with pytest.raises(Doc2XError) as caught:
-                client.convert(paper, to=wanted, out=out, overwrite=True)
-            told(caught.value, "paper.pdf", UID)
+        with pytest.raises(Doc2XError) as caught:
+            client.convert(paper, to=to, out=out, overwrite=True)  # in memory
+        told(caught.value, "paper.pdf", UID)
+        assert tree(out) == {"paper.md": b"older"}
+        document = client.convert(paper, to=[to, "txt"], out=out, overwrite=True)  # in a folder, for exporters
+    failure = document.failures[to]
+    assert (str(failure), document.files) == (str(caught.value), {"txt": out / "paper.txt"})
     assert service.paid == 1
-    assert tree(out) == {"paper.md": b"older"}
+    assert tree(out) == {"paper.md": b"older", "paper.txt": b"Page 1. \\( x_0 \\)\n"}
     assert sorted(path.name for path in out.parent.iterdir()) == ["out", "paper.pdf"]
     return caught.value
 
@@ -198,6 +202,24 @@ GOOD = make_zip({"md.md": "# fine\n" * 500, "images/a.jpg": bytes(range(256)) * 
 
 def flipped(content: bytes, at: int) -> bytes:
     return content[:at] + bytes([content[at] ^ 0x10]) + content[at + 1 :]
+
+
+@pytest.mark.faults("AR-07")
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA], ids=["bzip2", "lzma"])
+@pytest.mark.parametrize("at", [45, 60, 75])
+def test_what_is_packed_in_another_way_is_read_and_its_faults_are_told(
+    at: int, method: int, service: ScriptedService, paper: Path, out: Path
+) -> None:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", method) as made:
+        made.writestr("md.md", "# Title\n" + "text " * 100)
+    service.exports["md"] = packed.getvalue()
+    with service.client() as client:
+        assert b"text" in client.convert(paper, to="md").contents["paper.md"]
+    broken = bytearray(packed.getvalue())
+    broken[at] ^= 0xFF
+    error = refused(service, bytes(broken), paper, out)
+    assert isinstance(error, ArchiveError)
 
 
 @pytest.mark.faults("AR-07")

@@ -2,6 +2,7 @@
 
 import gzip
 import os
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -11,6 +12,7 @@ import pytest
 from doc2x_sdk import Doc2X
 from doc2x_sdk.errors import (
     ArchiveError,
+    AuthError,
     Doc2XError,
     DownloadError,
     NetworkError,
@@ -530,6 +532,17 @@ def test_an_export_that_never_ends_can_be_gone_on_with(service: ScriptedService,
     assert service.count("result") < 60
 
 
+def test_an_export_in_a_state_of_an_unknown_word_is_told(
+    service: ScriptedService, paper: Path, out: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    service.always("result", reply(json=envelope({"status": "error", "detail": "disk"})))
+    with service.client(StillClock(), export_timeout=100) as client, pytest.raises(WaitTimeout) as caught:
+        client.convert(paper, to="tex", out=out)
+    told(caught.value, "paper.pdf", UID, "the last word was 'error'")
+    warned = [record.getMessage() for record in caplog.records if "'error'" in record.getMessage()]
+    assert warned == [f"uid {UID}: the service says 'error' of the export to tex: disk"]
+
+
 def test_an_export_that_failed_says_why(service: ScriptedService, paper: Path, out: Path) -> None:
     service.always("result", reply(json=envelope({"status": "failed", "detail": "pandoc is out of ink"})))
     with service.client() as client, pytest.raises(TaskFailed) as caught:
@@ -538,11 +551,37 @@ def test_an_export_that_failed_says_why(service: ScriptedService, paper: Path, o
     assert (service.paid, tree(out)) == (1, {})
 
 
-def test_what_was_published_before_a_failure_stays(service: ScriptedService, out: Path) -> None:
-    service.on("result", None, reply(json=envelope({"status": "failed"})))
-    with service.client() as client, pytest.raises(TaskFailed):
-        client.convert(make_pdf(), name="paper.pdf", to=["md", "docx"], out=out)
-    assert sorted(tree(out)) == ["paper.md", "paper_images/0_1.jpg"]
+@pytest.mark.parametrize("wanted", [["md", "docx", "txt"], ["docx", "txt", "md"]], ids="-".join)
+def test_an_export_that_fails_takes_no_other_format_with_it(
+    wanted: list[str], service: ScriptedService, paper: Path, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = service._result
+
+    def no_word(request: Request, path: str, query: Mapping[str, list[str]]) -> Step:
+        is_word = service.export_link(query["uid"][0]).partition("?")[0].endswith("docx")
+        failure = reply(json=envelope({"status": "failed", "detail": "out of ink"}))
+        return failure if is_word else plain(request, path, query)
+
+    monkeypatch.setattr(service, "_result", no_word)
+    with service.client() as client:
+        document = client.convert(paper, to=wanted, out=out)
+        assert set(document.files) == {"md", "txt"}
+        told(document.failures["docx"], "paper.pdf", UID, "out of ink")
+        assert sorted(tree(out)) == ["paper.md", "paper.txt", "paper_images/0_1.jpg"]
+        (row,) = client.jobs(unfinished=True)  # `rescue` and the same call try again
+        assert row.uid == UID
+        with pytest.raises(TaskFailed, match="out of ink"):
+            client.convert(paper, to="docx", out=out)
+        monkeypatch.undo()
+        assert client.convert(paper, to=wanted, out=out).failures == {}
+    assert service.paid == 1
+
+
+def test_a_refused_key_is_no_failure_of_one_format(service: ScriptedService, paper: Path, out: Path) -> None:
+    service.on("export", failed("unauthorized"))
+    with service.client() as client, pytest.raises(AuthError):
+        client.convert(paper, to=["md", "txt"], out=out)
+    assert tree(out) == {}
 
 
 def test_a_client_downloads_no_file_twice_into_one_name(service: ScriptedService, paper: Path, out: Path) -> None:

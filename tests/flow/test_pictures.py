@@ -1,5 +1,6 @@
 """Pictures: through the asynchronous image call, or as a one-page PDF where the service exports no pictures."""
 
+import base64
 import contextlib
 import io
 import logging
@@ -120,6 +121,17 @@ def test_a_picture_without_an_archive_gives_its_markdown(service: ScriptedServic
     with service.client() as client:
         client.convert(JPG, name="sign.jpg", to="md", out=out)
     assert tree(out) == {"sign.md": b"# Sign"}
+
+
+def test_the_archive_of_a_picture_may_be_written_in_lines(
+    service: ScriptedService, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = service._picture
+    lines = base64.encodebytes(service.convert_zip or b"").decode()
+    monkeypatch.setattr(service, "_picture", lambda: plain() | {"convert_zip": lines})
+    with service.client() as client:
+        client.convert(PICTURE, name="sign.jpg", to="md", out=out)
+    assert tree(out)["sign_images/0_1.jpg"] == PICTURE
 
 
 def test_the_archive_of_a_picture_is_not_trusted(service: ScriptedService, out: Path) -> None:

@@ -1,5 +1,6 @@
 """Waiting: patient with what passes, prompt with what does not, and never a reason to pay again."""
 
+import json
 import logging
 from pathlib import Path
 
@@ -226,6 +227,50 @@ def test_a_young_uid_that_is_not_known_for_a_moment_is_not_paid_again(
     assert (service.paid, service.count("put"), service.count("preupload")) == (1, 1, 1)
 
 
+@pytest.mark.parametrize("detail", ["parse_model_crashed: oops", "in parse_pdf_pages, line 7", "oops", ""])
+def test_a_parse_that_failed_for_a_reason_of_any_words_is_given_up(
+    detail: str, service: ScriptedService, paper: Path, out: Path
+) -> None:
+    service.on("status", reply(json=envelope({"status": "failed", "detail": detail})))
+    with service.client() as client:
+        with pytest.raises(TaskFailed) as caught:
+            client.convert(paper)
+        told(caught.value, "paper.pdf", UID, detail)
+        (row,) = client.jobs()
+        assert (row.state, row.code) == ("failed", "parse_error")
+        (done,) = client.convert_many([paper], to="txt", out=out, retry_failed=True)
+        assert done.error is None
+    assert service.count("preupload") == 2
+
+
+@pytest.mark.faults("AP-08")
+@pytest.mark.parametrize("text", [None, 7, ["a"]])
+def test_a_page_without_a_text_is_told(text: object, service: ScriptedService, out: Path) -> None:
+    service.pages = [{"page_idx": 0, "md": ""}, {"page_idx": 1, "md": text}, {"page_idx": 2}]
+    with service.client() as client:
+        document = client.convert(make_pdf(3), to="txt", out=out)
+    assert document.warnings == ("The service sent no text for 2 of 3 pages: page 2, 3",)
+
+
+@pytest.mark.faults("AP-08")
+def test_more_pages_than_were_sent_are_told(service: ScriptedService, out: Path) -> None:
+    service.pages = [{"page_idx": number, "md": "text"} for number in range(5)]
+    with service.client() as client:
+        document = client.convert(make_pdf(2), to="txt", out=out)
+    assert document.warnings == ("The result has 5 pages, the document 2: see whether it is of this document",)
+
+
+def test_the_json_is_json_and_says_where_it_came_from(service: ScriptedService, out: Path) -> None:
+    odd = envelope({"status": "success", "result": {"pages": service.pages, "uid": "other", "huge": 7}})
+    body = json.dumps(odd).replace('"huge": 7', '"huge": 1e999').encode()
+    service.on("status", reply(body=body))
+    with service.client() as client:
+        document = client.convert(make_pdf(), to="json", out=out)
+    told = json.loads(document.files["json"].read_text(), parse_constant=pytest.fail)
+    assert (told["uid"], told["huge"]) == (UID, None)
+    assert list(told)[:3] == ["source", "sha256", "uid"]
+
+
 @pytest.mark.faults("PO-08")
 @pytest.mark.parametrize(("hours", "paid"), [(2, 1), (24, 1), (26, 2)])
 def test_a_uid_whose_results_must_be_there_is_not_paid_again_for_one_not_found(
@@ -246,7 +291,7 @@ def test_an_old_uid_that_was_heard_of_and_is_not_known_for_a_moment_is_not_paid_
 ) -> None:
     with service.client(clock) as client:
         uid = client.upload(paper)
-        clock.advance(2 * 3600)
+        clock.advance(26 * 3600)
         service.on("status", heard, NOT_FOUND, NOT_FOUND)
         assert client.convert(paper).uid == uid
     assert (service.paid, service.count("put"), service.count("preupload")) == (1, 1, 1)

@@ -856,4 +856,84 @@ SECRETS = [
     ),
 ]
 
-GUARDS = [*UPLOADS, *WAITS, *DOWNLOADS, *ARCHIVES, *DISKS, *SECRETS]
+STRANGE = [
+    Guard(
+        "others",
+        DOWNLOAD + "test_an_export_that_fails_takes_no_other_format_with_it",
+        "flow/pipeline.py",
+        "        except (ExporterError, *OF_ONE_FORMAT) as error:\n",
+        "        except ExporterError as error:\n",
+    ),
+    Guard(
+        "others",
+        DOWNLOAD + "test_an_export_that_fails_takes_no_other_format_with_it",
+        "flow/pipeline.py",
+        "                    raise failure\n",
+        "                    pass\n",
+    ),
+    Guard(
+        "others",
+        DOWNLOAD + "test_an_export_in_a_state_of_an_unknown_word_is_told",
+        "flow/export.py",
+        "            word = status.state\n",
+        "            word = word\n",
+    ),
+    Guard(
+        "others",
+        WAIT + "test_a_parse_that_failed_for_a_reason_of_any_words_is_given_up",
+        "service/readers.py",
+        " if word in CODES)",
+        ")",
+    ),
+    Guard(
+        "AP-08",
+        WAIT + "test_a_page_without_a_text_is_told",
+        "service/readers.py",
+        '        extra["md"] = raw.get("md")  # an empty page has an empty text\n',
+        "        pass\n",
+    ),
+    Guard(
+        "AP-08",
+        WAIT + "test_more_pages_than_were_sent_are_told",
+        "flow/parses.py",
+        "len(status.pages) > pages:",
+        "len(status.pages) < pages:",
+    ),
+    Guard(
+        "others",
+        WAIT + "test_the_json_is_json_and_says_where_it_came_from",
+        "service/answers.py",
+        "return number if math.isfinite(number) else None",
+        "return number",
+    ),
+    Guard(
+        "others",
+        WAIT + "test_the_json_is_json_and_says_where_it_came_from",
+        "formats/builtin.py",
+        "told | result | told",
+        "told | result",
+    ),
+    Guard(
+        "others",
+        "flow/test_pictures.py::test_the_archive_of_a_picture_may_be_written_in_lines",
+        "service/readers.py",
+        '"".join(text.split())',
+        "text",
+    ),
+    Guard(
+        "AR-07",
+        ARCHIVE + "test_what_is_packed_in_another_way_is_read_and_its_faults_are_told",
+        "flow/unpack.py",
+        "    except (OSError, lzma.LZMAError) as error:\n",
+        "    except UnicodeError as error:\n",
+    ),
+    Guard(
+        "PO-08",
+        WAIT + "test_a_uid_whose_results_must_be_there_is_not_paid_again_for_one_not_found",
+        "flow/parse.py",
+        "young=not self._is_old(row, KEPT_FOR))",
+        "young=just_sent)",
+    ),
+]
+
+GUARDS = [*UPLOADS, *WAITS, *DOWNLOADS, *ARCHIVES, *DISKS, *SECRETS, *STRANGE]

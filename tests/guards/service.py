@@ -129,7 +129,7 @@ GUARDS = [
     Guard("AP-09", "service/test_answers.py::test_a_uid_that_could_become_a_path_is_refused", READERS,
           "UID.fullmatch(uid)", "uid"),
     Guard("AP-10", "service/test_answers.py::test_fields_that_are_not_known_are_ignored_and_kept", READERS,
-          "extra={name: value for name, value in raw.items() if name not in PAGE_FIELDS},", "extra={},"),
+          "extra = {name: value for name, value in raw.items() if name not in PAGE_FIELDS}", "extra = {}"),
     Guard("UP-02", "service/test_resend.py::test_an_upload_is_rewound_after_an_early_answer_that_breaks_off", SENDER,
           "sent.seek(0)", "pass"),
     Guard("UP-02", "service/test_put.py::test_a_reset_after_the_whole_body_is_not_repeated", RETRY,

@@ -127,7 +127,7 @@ def finished(*pages: object) -> Step:
         [page(0), page(2)],
         [page(1), page(2)],
         [page(0), page(-1)],
-        [page("0")],
+        [page("first")],
         [page(True), page(0)],
         [page(0), page(1.5)],
     ],
@@ -153,6 +153,13 @@ def test_missing_or_doubled_pages_are_told(pages: list[object]) -> None:
     ):
         service.status("u1")
     assert (caught.value.uid, caught.value.got) == ("u1", len(pages))
+
+
+@pytest.mark.faults("AP-08")
+@pytest.mark.parametrize("numbers", [["0", "1"], [0.0, 1.0]], ids=["texts", "fractions"])
+def test_numbers_of_pages_are_read_however_they_are_written(numbers: list[object]) -> None:
+    with ScriptedServer(finished(*map(page, numbers))) as server, open_service(server) as service:
+        assert [each.index for each in service.status("u1").pages] == [0, 1]
 
 
 @pytest.mark.faults("AP-08")
