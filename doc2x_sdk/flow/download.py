@@ -53,7 +53,7 @@ def download(
         in_memory: so many bytes, or fewer, are not written to a file.
 
     Raises:
-        NetworkError, TruncatedDownload: it broke off each time.
+        NetworkError, TruncatedDownload: it broke off each time, or the storage host is in trouble.
         ArchiveError: what came is no zip; a docx is one too.
         ResponseTooLarge: over `max_download_bytes`.
         UnsafeURL: the link, or a redirect, leads where it must not.
@@ -134,6 +134,9 @@ def next_hop(url: SignedURL, response: requests.Response, what: str) -> SignedUR
 def check_head(response: requests.Response, what: str, link: ExportLink, limit: int) -> None:
     """Raise for an answer whose body is not the export."""
     status = response.status_code
+    if status >= 500 or status == 429:
+        told = f"{what}: the storage host is in trouble (HTTP {status})"
+        raise NetworkError(told, status=status, uid=link.uid, sent="all")
     if status != 200:
         raise DownloadError(f"{what}: the storage host refused it", status=status, uid=link.uid)
     encoding = response.headers.get("Content-Encoding", "identity").lower()

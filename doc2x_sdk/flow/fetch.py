@@ -12,14 +12,16 @@ from typing import Protocol, TypeVar
 
 from doc2x_sdk.clock import Clock
 from doc2x_sdk.config import Settings
-from doc2x_sdk.errors import ArchiveError, DownloadError
+from doc2x_sdk.errors import ArchiveError, Doc2XError, DownloadError, RateLimit
 from doc2x_sdk.flow.disk import writing
 from doc2x_sdk.flow.download import LINK_REFUSED, download
 from doc2x_sdk.flow.export import ask_again, export
 from doc2x_sdk.flow.loose import Loose
+from doc2x_sdk.flow.pace import GrowingPace
 from doc2x_sdk.flow.silence import Silence
 from doc2x_sdk.flow.unpack import check_whole, main_file, opened, read_small, unpack
 from doc2x_sdk.models import NATIVE_FORMATS, Bundle, ExportLink, ExportOptions, ParseStatus, SignedURL
+from doc2x_sdk.service.answers import NOT_FOUND
 from doc2x_sdk.service.contract import Service
 
 __all__ = ["ExportSlots", "Fetcher", "Natives", "Report", "check_word", "open_archive"]
@@ -148,7 +150,7 @@ class Fetcher:
         with self._slots.of(self._status.uid):
             for left in range(TRIES - 1, -1, -1):
                 link = self._link(to, options)
-                packed = self._download(link, archive, on_progress)
+                packed = self._download(link, options, archive, on_progress)
                 found = unpacked(packed, to, stage)
                 main = found.main
                 is_own = not self._service.shares_slot or main.stem not in NATIVE_FORMATS or main.stem == to
@@ -194,9 +196,22 @@ class Fetcher:
             silence=self._silence,
         )
 
-    def _download(self, link: ExportLink, archive: Path, on_progress: Report | None) -> Path | bytes:
-        """Download; a link that has expired is asked for again, the export itself is not repeated."""
-        for left in range(TRIES - 1, -1, -1):
+    def _link_again(self, link: ExportLink, options: ExportOptions) -> ExportLink:
+        try:
+            return ask_again(self._service, link, settings=self._settings, clock=self._clock, silence=self._silence)
+        except Doc2XError as error:
+            if error.code != NOT_FOUND:
+                raise
+            return self._link(link.format, options)
+
+    def _download(
+        self, link: ExportLink, options: ExportOptions, archive: Path, on_progress: Report | None
+    ) -> Path | bytes:
+        """Download; a link that has expired is asked for again. The export is repeated only where its slot is empty."""
+        patience, pace = self._clock.deadline(self._settings.patience), GrowingPace(self._clock, first=0.5)
+        left = TRIES
+        while True:
+            left -= 1
             try:
                 return download(
                     self._service,
@@ -207,12 +222,18 @@ class Fetcher:
                     on_progress=on_progress,
                     in_memory=IN_MEMORY,
                 )
+            except RateLimit as error:  # of v1, whose exports are calls of the service
+                left += 1
+                pause = max(pace.pause(), error.retry_after or 0.0)
+                if pause > patience.left():
+                    raise
+                self._clock.sleep(pause)
             except DownloadError as error:
                 if error.status not in LINK_REFUSED or not left:
                     error.about(uid=link.uid)
                     raise
-                link = ask_again(self._service, link, settings=self._settings, clock=self._clock, silence=self._silence)
-        raise AssertionError("the loop returns or raises")
+                self._clock.sleep((TRIES - left) * self._first_look)
+                link = self._link_again(link, options)
 
 
 def open_archive(archive: Path | bytes, folder: Path, to: str, uid: str) -> Path:

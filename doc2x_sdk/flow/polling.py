@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from doc2x_sdk.clock import Clock, Deadline
-from doc2x_sdk.errors import Doc2XError, NetworkError, ProtocolError, RateLimit, ResponseTooLarge, TaskFailed
+from doc2x_sdk.errors import AuthError, Doc2XError, NetworkError, ProtocolError, RateLimit, ResponseTooLarge, TaskFailed
 from doc2x_sdk.flow.heldup import HeldUp
 from doc2x_sdk.flow.pace import LONGEST_PAUSE, GrowingPace
 from doc2x_sdk.flow.silence import Silence
@@ -20,6 +20,7 @@ log = logging.getLogger("doc2x_sdk")
 T = TypeVar("T")
 NOT_FOUND_GRACE = 30.0  # seconds for which the service may say that it does not know a uid which it must have
 HELD_UP_FIRST = 0.8  # seconds until one that a limit holds up is asked about again, if no other's parse ends
+ASKED_MOST = 300.0  # seconds of a Retry-After that are waited between two polls
 TROUBLE_CODES = frozenset({"internal_error", "parse_create_task_error", "parse_error"})
 
 
@@ -70,12 +71,15 @@ class Forgiving:
         try:
             answer = question()
         except Doc2XError as error:
-            forgiven = self.forgive(error)
-            self._heard(error, asked)
+            self._asked = self._pause_of(error)
+            failure = silence_of(error) if self._network else error
+            forgiven = self.forgive(failure)
+            self._heard(failure, asked)
+            if not forgiven and failure is not error:
+                raise failure from error
             if not forgiven:
                 raise
             log.debug("asking again: %s", error)
-            self._asked = error.retry_after or 0.0 if isinstance(error, RateLimit) else 0.0
             return None
         self._heard(None, asked)
         self._known = True
@@ -83,6 +87,13 @@ class Forgiving:
         self._failing_since = self._not_found = None
         self._pace = GrowingPace(self._clock, first=1.0, most=LONGEST_PAUSE)
         return answer
+
+    def _pause_of(self, error: Doc2XError) -> float:
+        """Return the seconds that the service asked to wait, as far as they are waited: it may be well much sooner."""
+        asked = error.retry_after or 0.0 if isinstance(error, RateLimit) else 0.0
+        if asked > ASKED_MOST:
+            log.warning("the service asks to wait for %.0f s; it is asked again in %.0f s", asked, ASKED_MOST)
+        return min(asked, ASKED_MOST)
 
     def _heard(self, error: Doc2XError | None, asked: float) -> None:
         """Let all documents know whether the service has answered."""
@@ -144,3 +155,16 @@ class Forgiving:
     def sleep(self, seconds: float) -> None:
         """Sleep, but never past the deadline."""
         self._clock.sleep(max(0.0, min(seconds, self.deadline.left())))
+
+
+def silence_of(error: Doc2XError) -> Doc2XError:
+    """Return the error, or what it is in an answer to a poll.
+
+    A 503 that says when to come again is no limit of this client's, but a service that is down. A 403 without the
+    service's own word is a gateway's, where the same key was let in before.
+    """
+    if isinstance(error, RateLimit) and error.status == 503 and error.code is None:
+        return NetworkError(error.message, sent="all", status=503, trace_id=error.trace_id, uid=error.uid)
+    if isinstance(error, AuthError) and error.status == 403 and error.code is None:
+        return ProtocolError(error.message, status=403, trace_id=error.trace_id, uid=error.uid, advice=error.advice)
+    return error

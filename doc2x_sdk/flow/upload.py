@@ -22,6 +22,7 @@ from doc2x_sdk.errors import (
     InputChanged,
     NetworkError,
     ProtocolError,
+    RateLimit,
 )
 from doc2x_sdk.flow.pace import GrowingPace
 from doc2x_sdk.flow.polling import Forgiving
@@ -228,7 +229,7 @@ def send(
     """
     for last in (False, True):
         try:
-            service.put(slot, body)
+            put(service, slot, body, settings=settings, clock=clock)
         except Doc2XError as error:
             is_lost = isinstance(error, NetworkError) and error.sent == "all"
             is_early = isinstance(error, NetworkError) and error.sent == "part" and error.status is not None
@@ -257,6 +258,22 @@ def send(
             body.seek(0)
         else:
             body.check_unchanged()
+            return
+
+
+def put(service: Presigned, slot: UploadSlot, body: SourceBody, *, settings: Settings, clock: Clock) -> None:
+    """Send the bytes; a storage host that takes no more for now is asked again for `patience` seconds."""
+    patience, pace = clock.deadline(settings.patience), GrowingPace(clock, first=1.0)
+    while True:
+        try:
+            service.put(slot, body)
+        except RateLimit as error:
+            pause = max(pace.pause(), error.retry_after or 0.0)
+            if pause > patience.left():
+                raise
+            clock.sleep(pause)
+            body.seek(0)
+        else:
             return
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import NoReturn
@@ -119,7 +120,8 @@ class ServiceV1:
         """Return the pages left."""
         what = "The quota"
         answer = self._get("/limit", what)
-        remain = whole_or_none(data_of(plain(answer, what), what).get("remain"))
+        told = data_of(plain(answer, what), what).get("remain")
+        remain = int(told) if isinstance(told, str) and re.fullmatch("[0-9]{1,15}", told) else whole_or_none(told)
         if remain is None:
             raise ProtocolError(f"{what}: the answer has no number of pages", trace_id=answer.trace_id)
         return remain
@@ -286,6 +288,13 @@ class ServiceV1:
 
         return self._access.send(send)
 
+    def _try_token(self) -> None:
+        """Make a call that costs nothing. Raises for a refused token, and where it is not the service that answers."""
+        what = "The quota"
+        answer = self._get("/limit", what)
+        if is_refused(answer) or not answer.is_envelope():
+            data_of(plain(answer, what), what)
+
     def _upload(self, path: str, form: MultipartBody, what: str) -> str:
         """Send a form. A token that could have ended is tried first: in mid-body its refusal may never be read."""
 
@@ -299,7 +308,7 @@ class ServiceV1:
             return answer
 
         if self._access.may_have_ended:
-            self.quota()
+            self._try_token()
         answer = answer_of_paid(lambda: self._access.send(send), what)
         return uid_of_paid(plain(answer, what), what, "uuid")
 

@@ -409,6 +409,26 @@ def test_a_name_that_the_store_suggests_is_not_used(
     assert service.paid == 1
 
 
+@pytest.mark.faults("DL-07")
+@pytest.mark.parametrize("status", [429, 500, 503])
+def test_a_storage_host_in_trouble_is_no_refusal(status: int, service: ScriptedService, paper: Path, out: Path) -> None:
+    service.always("download", reply(status, b"<html>busy</html>"))
+    with service.client() as client, pytest.raises(NetworkError) as caught:
+        client.convert(paper, to="md", out=out)
+    told(caught.value, "paper.pdf", UID, f"in trouble (HTTP {status})", "doc2x fetch")
+    assert (service.count("export"), service.paid, tree(out)) == (1, 1, {})
+
+
+@pytest.mark.faults("DL-07")
+def test_an_export_whose_slot_was_emptied_is_made_again(service: ScriptedService, paper: Path, out: Path) -> None:
+    service.on("download", reply(403))
+    service.on("result", None, failed("parse_status_not_found"))
+    with service.client() as client:
+        client.convert(paper, to="md", out=out)
+    assert (service.count("export"), service.paid) == (2, 1)
+    assert "paper.md" in tree(out)
+
+
 # DL-16: the slot holds another export
 
 

@@ -49,6 +49,17 @@ def sha256(content: bytes) -> str:
 # UP-01, UP-08: the answer to the paid step is lost, or says that the store is in trouble
 
 
+@pytest.mark.faults("AP-05")
+def test_a_storage_host_that_takes_no_more_for_now_is_waited_for(
+    service: ScriptedService, paper: Path, clock: StillClock
+) -> None:
+    service.on("put", *[reply(429, headers=[("Retry-After", "5")])] * 9)
+    with service.client(clock) as client:
+        assert client.convert(paper).uid == UID
+    assert (service.paid, service.count("preupload")) == (1, 1)
+    assert 45 <= sum(clock.sleeps) < 120
+
+
 @pytest.mark.faults("UP-02")
 @pytest.mark.parametrize("how_often", [1, 2])
 def test_an_upload_that_was_answered_before_it_was_read_is_sent_again(

@@ -227,6 +227,40 @@ def test_a_young_uid_that_is_not_known_for_a_moment_is_not_paid_again(
     assert (service.paid, service.count("put"), service.count("preupload")) == (1, 1, 1)
 
 
+@pytest.mark.faults("TR-05")
+def test_a_poll_that_shall_wait_for_a_day_waits_for_minutes(
+    service: ScriptedService, paper: Path, clock: StillClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    service.on("status", reply(429, headers=[("Retry-After", "100000")]))
+    with service.client(clock) as client:
+        assert client.convert(paper).uid == UID
+    assert 300 <= sum(clock.sleeps) < 330
+    assert "asks to wait for 100000 s" in caplog.text
+
+
+@pytest.mark.faults("TR-05")
+def test_a_service_that_is_down_and_says_when_to_come_again_is_given_up_as_one_that_says_nothing(
+    service: ScriptedService, paper: Path, clock: StillClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    service.always("status", reply(503, headers=[("Retry-After", "30")]))
+    with service.client(clock) as client, pytest.raises(NetworkError) as caught:
+        client.convert(paper)
+    told(caught.value, "paper.pdf", UID, "asks to wait")
+    assert 150 < sum(clock.sleeps) < 300
+    assert "no usable answer from the service" in caplog.text
+
+
+def test_a_gateway_that_refuses_one_poll_is_not_the_service_that_refuses_the_key(
+    service: ScriptedService, paper: Path, out: Path
+) -> None:
+    service.on("status", reply(403, b"<html>blocked</html>"))
+    with service.client() as client:
+        assert client.convert(paper).uid == UID
+    service.on("status", failed("unauthorized", 403))
+    with service.client() as client, pytest.raises(AuthError):
+        client.convert(make_pdf(mark="another"))
+
+
 @pytest.mark.parametrize("detail", ["parse_model_crashed: oops", "in parse_pdf_pages, line 7", "oops", ""])
 def test_a_parse_that_failed_for_a_reason_of_any_words_is_given_up(
     detail: str, service: ScriptedService, paper: Path, out: Path

@@ -326,11 +326,10 @@ def test_a_lost_answer_is_unknown_and_stays_so_until_the_user_decides(paper: Pat
     [
         [reply(200, b"<html>maintenance</html>")],
         [TOKEN, reply(200, b"<html>maintenance</html>")],
-        [TOKEN, reply(json=envelope({}))],
         [TOKEN, LEFT, reply(401), reply(500), reply(500), reply(500)],
         [TOKEN, LEFT, reply(401), reply(200, b"<html>maintenance</html>")],
     ],
-    ids=["exchange", "quota", "quota without a number", "exchange after a refusal", "page after a refusal"],
+    ids=["exchange", "quota", "exchange after a refusal", "page after a refusal"],
 )
 def test_what_fails_before_an_upload_leaves_no_doubt_about_it(steps: list[Step], paper: Path) -> None:
     with ScriptedServer(*steps, TOKEN, LEFT, taken(), state("success", result=pages("one"))) as server:
@@ -340,6 +339,32 @@ def test_what_fails_before_an_upload_leaves_no_doubt_about_it(steps: list[Step],
             assert [row.state for row in client.jobs()] == ["planned"]
         with client_of(server, apikey="personal") as client:
             assert client.convert(paper, to="json").pages[0].md == "one"
+
+
+@pytest.mark.parametrize("left", ["500", None, -3, "many"])
+def test_a_quota_that_is_no_number_keeps_no_upload_back(left: object, paper: Path) -> None:
+    odd, done = reply(json=envelope({"remain": left})), state("success", result=pages("one"))
+    with ScriptedServer(TOKEN, odd, taken(), done) as server, client_of(server, apikey="personal") as client:
+        assert client.convert(paper, to="json").pages[0].md == "one"
+
+
+def test_a_quota_in_a_text_is_a_number() -> None:
+    with ScriptedServer(reply(json=envelope({"remain": "500"}))) as server, client_of(server) as client:
+        assert client.quota() == 500
+
+
+@pytest.mark.faults("AP-05")
+@pytest.mark.parametrize(
+    "full", [reply(429, headers=[("Retry-After", "9")]), reply(json=envelope(code="parse_task_limit_exceeded"))]
+)
+def test_an_export_for_which_there_is_no_room_is_asked_for_again(full: Step, paper: Path, tmp_path: Path) -> None:
+    still, archive = StillClock(), reply(body=make_zip({"x.md": "# a"}))
+    with (
+        ScriptedServer(taken(), state("success", result=pages("a")), full, full, archive) as server,
+        client_of(server, still) as client,
+    ):
+        assert client.convert(paper, to="md", out=tmp_path / "out").files["md"].read_text() == "# a"
+    assert sum(still.sleeps) < 60
 
 
 @pytest.mark.faults("AP-05")
