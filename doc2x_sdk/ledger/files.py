@@ -8,7 +8,7 @@ import shutil
 import sqlite3
 import stat
 import time
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 from doc2x_sdk.errors import LedgerError, Locked
@@ -132,17 +132,17 @@ def file_system_of(path: Path) -> str:
 def connect(path: Path, *, existed: bool = True) -> sqlite3.Connection:
     """Open the file for writing: WAL and FULL set and read back, the schema made or checked.
 
-    Raises `LedgerError`, also for a file that `existed` and is empty although it was in use.
+    Raises `LedgerError`, also for a file that `existed` and has no tables although it was in use.
     """
     unclean = path.with_name(path.name + "-wal").exists()
     was_used = owners_of(path).exists()  # looked at first: it is made after the schema
-    emptied = existed and was_used and path.stat().st_size == 0 and not unclean
+    emptied = existed and was_used and not unclean
+    if unclean:
+        check_integrity(path)
     connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
     connection.row_factory = sqlite3.Row
     try:
         version = schema_version(connection, path)
-        if unclean:
-            check_integrity(connection)
         if version == 0 and emptied:
             await_schema(connection)
         set_durable(connection, path)
@@ -197,11 +197,20 @@ def schema_version(connection: sqlite3.Connection, path: Path) -> int:
     return version
 
 
-def check_integrity(connection: sqlite3.Connection) -> None:
-    """Raise `sqlite3.DatabaseError` when the file's pages don't fit together."""
-    told = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+def check_integrity(path: Path) -> None:
+    """Raise `LedgerError` when the file's pages, with those of its log, don't fit together.
+
+    It is only read: who closes it after writing would bring the log into a file that it may not belong to.
+    """
+    try:
+        with closing(open_reader(path)) as reader:
+            told = reader.execute("PRAGMA quick_check(1)").fetchone()[0]
+    except sqlite3.OperationalError as error:
+        raise ledger_error(error, path) from error
+    except sqlite3.DatabaseError as error:
+        raise broken(path, error) from error
     if told != "ok":
-        raise sqlite3.DatabaseError(told)
+        raise broken(path, sqlite3.DatabaseError(told))
 
 
 def set_durable(connection: sqlite3.Connection, path: Path) -> None:
@@ -244,8 +253,10 @@ def broken(path: Path, error: sqlite3.Error) -> LedgerError:
     copy = path.with_name(path.name + ".broken")
     with suppress(OSError):
         if not copy.exists():
-            os.close(os.open(copy, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
-            shutil.copyfile(path, copy)
+            for end in ("-wal", ""):  # the log belongs to the file
+                if os.path.exists(f"{path}{end}"):  # noqa: PTH110 - not a path of its own
+                    os.close(os.open(f"{copy}{end}", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600))
+                    shutil.copyfile(f"{path}{end}", f"{copy}{end}")
     return LedgerError(
         f"The ledger {path} is broken: {error}",
         advice=f"A copy is kept as {copy.name}. Rescue what it holds with `sqlite3 {copy.name} .recover`, or name "

@@ -125,11 +125,14 @@ class Store:
             self._open = False
             self._changed.notify()
         self._thread.join()
+        self._close_reader()
+        atexit.unregister(self.close)
+
+    def _close_reader(self) -> None:
         with self._reader_guard:
             if self._reader is not None:
                 self._reader.close()
                 self._reader = None
-        atexit.unregister(self.close)
 
     def _check_process(self) -> None:
         if os.getpid() != self._process:
@@ -144,6 +147,7 @@ class Store:
             with self._changed:
                 self._open = False
                 rest = self._queue
+            self._close_reader()  # who closes last brings the log into the file, which a reader can't
             self._writer.close()
             for queued in rest:  # after a failure of the thread itself: nobody may wait for ever
                 if queued.future is not None:

@@ -23,6 +23,28 @@ TURNS = "batch/test_stops.py::test_in_an_outage_documents_take_turns_ever_more_s
 
 GUARDS = [
     Guard(
+        "JR-06",
+        "ledger/test_file.py::test_a_closed_ledger_is_whole_in_its_one_file",
+        "ledger/store.py",
+        "            self._close_reader()  # who",
+        "            pass  # who",
+    ),
+    Guard(
+        "JR-07",
+        "ledger/test_file.py::test_a_broken_ledger_is_left_with_its_log_as_it_is",
+        "ledger/files.py",
+        "    if unclean:\n        check_integrity(path)\n",
+        "",
+    ),
+    Guard(
+        "JR-07",
+        "ledger/test_file.py::test_a_ledger_that_was_emptied_is_not_begun_anew",
+        "ledger/files.py",
+        "emptied = existed and was_used and not unclean",
+        "emptied = existed and was_used and not unclean and path.stat().st_size == 0",
+        case="header",
+    ),
+    Guard(
         "TR-17",
         PUT_OFF + "test_uploads_that_never_get_through_do_not_keep_the_others_from_being_sent",
         BATCH,
@@ -376,7 +398,7 @@ GUARDS = [
         "JR-07",
         "ledger/test_file.py::test_pages_that_do_not_fit_are_found_after_a_stop_that_was_not_clean",
         FILES,
-        "            check_integrity(connection)",
+        "        check_integrity(path)",
         "            pass",
     ),
     Guard(

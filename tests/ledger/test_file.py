@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -191,10 +191,53 @@ def test_a_ledger_that_another_process_makes_at_this_moment_is_no_other_programs
         other.close()
 
 
+@pytest.mark.faults("JR-06")
+def test_a_closed_ledger_is_whole_in_its_one_file(path: Path, tmp_path: Path) -> None:
+    """A backup copies that file, and a cleaner of what looks temporary takes the others."""
+    ledger, other = Ledger(path), Ledger(path)
+    assert other.accounts(0.0) == {}
+    with claim(ledger, 1) as receipt:
+        receipt.uploading("uid-1")
+    assert len(ledger.accounts(0.0)) == 1
+    ledger.close()
+    other.close()
+    assert not path.with_name("ledger.sqlite3-wal").exists()
+    copy = tmp_path / "copy.sqlite3"
+    shutil.copyfile(path, copy)
+    assert len(list(read_jobs(copy))) == 1
+
+
 @pytest.mark.faults("JR-07")
-def test_a_ledger_that_was_emptied_is_not_begun_anew(path: Path) -> None:
+def test_a_broken_ledger_is_left_with_its_log_as_it_is(path: Path) -> None:
+    """An older file beside a live log, as after half of a restore."""
+    filled(path, 50)
+    older = path.read_bytes()
+    store = Store(path)
+    for number in range(100, 400):
+        store.write(lambda connection, number=number: insert(connection, number))  # type: ignore[misc]
+    log = path.with_name("ledger.sqlite3-wal").read_bytes()
+    store.close()
+    cut = older[: len(older) // 2 // 4096 * 4096]
+    path.write_bytes(cut)
+    path.with_name("ledger.sqlite3-wal").write_bytes(log)
+    with pytest.raises(LedgerError) as caught:
+        Ledger(path)
+    told(caught.value, "broken")
+    for name, content in (("ledger.sqlite3", cut), ("ledger.sqlite3-wal", log)):
+        assert path.with_name(name).read_bytes() == content
+        assert path.with_name(name.replace("sqlite3", "sqlite3.broken")).read_bytes() == content
+
+
+@pytest.mark.faults("JR-07")
+@pytest.mark.parametrize("content", ["nothing", "a header"])
+def test_a_ledger_that_was_emptied_is_not_begun_anew(content: str, path: Path, tmp_path: Path) -> None:
     filled(path, 3)
-    path.write_bytes(b"")
+    with closing(sqlite3.connect(tmp_path / "header.sqlite3")) as header:
+        header.execute("PRAGMA journal_mode=WAL")
+    shutil.copyfile(tmp_path / "header.sqlite3", path)
+    assert path.stat().st_size == 4096
+    if content == "nothing":
+        path.write_bytes(b"")
     with pytest.raises(LedgerError) as caught:
         Ledger(path)
     told(caught.value, "empty", "in use")
