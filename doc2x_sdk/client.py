@@ -98,7 +98,8 @@ class Doc2X(Batches):
         self._kit = Kit(service, loaded.settings, clock, formats, ExportSlots(), self._open_ledger(clock), account)
         self._kit = replace(self._kit, archive=self._open_archive(clock))
         if self._kit.ledger is not None and account not in (LOCAL, loaded.settings.account):
-            tell_of_another_key(self._kit.ledger, account, clock.now())
+            others = tell_of_another_key(self._kit.ledger, account, clock.now())
+            self._kit = replace(self._kit, other_keys=others)
 
     def _open_ledger(self, clock: Clock) -> Ledger | None:
         """Open the ledger; without a usable one single documents go on, with a warning, and batches refuse."""

@@ -11,7 +11,6 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
-from urllib.parse import unquote, urlsplit
 
 from doc2x_sdk.batch.done import Done, is_to_fetch
 from doc2x_sdk.errors import ConfigError, Doc2XError, LedgerError, TaskFailed
@@ -19,13 +18,12 @@ from doc2x_sdk.flow.callbacks import call_back
 from doc2x_sdk.flow.kit import Kit
 from doc2x_sdk.flow.pipeline import fetch
 from doc2x_sdk.flow.wish import Wish
-from doc2x_sdk.ledger.rows import ParseKey, ParseRow, ResultRow
+from doc2x_sdk.ledger.rows import PAID, ParseKey, ParseRow, ResultRow, path_of
 from doc2x_sdk.models import ExportOptions, ProgressCallback
 from doc2x_sdk.service.answers import NOT_FOUND
 
-__all__ = ["Rescue", "Task"]
+__all__ = ["PassedOver", "Rescue", "Task"]
 
-PAID = ("uploading", "submitted", "parsed")
 NOT_OF_THE_EXPORT = ("exporter", "pages")
 """What the options of a result hold beside those of its export, see `ResultRow`."""
 
@@ -96,6 +94,10 @@ class Rescue:
             for _ in left:
                 yield row
 
+    def passed_over(self) -> PassedOver:
+        """Count what is left alone."""
+        return passed_over(self._kit)
+
     def _sleep(self, seconds: float) -> None:
         """Sleep, unless it is stopped meanwhile."""
         if self._sleep_plain is time.sleep:
@@ -164,6 +166,28 @@ class Rescue:
         return literal(name)
 
 
+class PassedOver(NamedTuple):
+    """How many documents lack results and are left alone: `held` by another process, or `over` their time."""
+
+    held: int
+    over: int
+
+
+def passed_over(kit: Kit) -> PassedOver:
+    """Count what a rescue leaves alone; by this machine's clock the service has forgotten what is over time."""
+    held = over = 0
+    if kit.ledger is not None:
+        now = kit.clock.now()
+        for row in kit.ledger.jobs(states=PAID, account=kit.account):
+            if row.results and all(result.state == "done" for result in row.results):
+                continue
+            if kit.ledger.is_held(row):
+                held += 1
+            elif (row.expires_at() or 0.0) <= now:
+                over += 1
+    return PassedOver(held, over)
+
+
 def urgent(kit: Kit) -> Iterator[ParseRow]:
     """Yield the account's parses that were paid for and may still be fetched, those that expire first before others.
 
@@ -193,11 +217,6 @@ def grouped(results: Sequence[ResultRow]) -> list[list[ResultRow]]:
             options.pop(other, None)
         groups[str(path_of(result.target).parent), result.source, json.dumps(options, sort_keys=True)].append(result)
     return list(groups.values())
-
-
-def path_of(text: str) -> Path:
-    """Return a path as a receipt holds it; see `path_text`."""
-    return Path(unquote(urlsplit(text).path, errors="surrogateescape")) if text.startswith("file://") else Path(text)
 
 
 def literal(name: str) -> str:

@@ -11,7 +11,7 @@ from typing import Protocol, Self
 from doc2x_sdk.batch.batch import Batch
 from doc2x_sdk.batch.crew import Crew
 from doc2x_sdk.batch.done import Done
-from doc2x_sdk.batch.rescue import Rescue
+from doc2x_sdk.batch.rescue import PassedOver, Rescue
 from doc2x_sdk.errors import Doc2XError
 from doc2x_sdk.ledger.rows import ParseRow
 
@@ -114,3 +114,7 @@ class RescueRun(StoppableRun):
         One that goes to two places comes twice.
         """
         return self._rescue.remaining()
+
+    def passed_over(self) -> PassedOver:
+        """Count the documents that lack results and are left alone."""
+        return self._rescue.passed_over()

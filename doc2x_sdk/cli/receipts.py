@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 
 from doc2x_sdk.cli.terminal import printable
-from doc2x_sdk.ledger.rows import LOCAL, ParseRow
+from doc2x_sdk.ledger.rows import LOCAL, PAID, ParseRow, ResultRow, path_of
 
 __all__ = ["brief", "bytes_text", "clock_time", "facts", "next_step", "results"]
 
-PAID = frozenset({"uploading", "submitted", "parsed"})
 STEPS = {
     "planned": "Nothing was paid for it. `doc2x convert` sends it.",
     "reserving": "Nothing was paid for it. `doc2x convert` sends it.",
@@ -76,24 +76,30 @@ def facts(row: ParseRow) -> list[tuple[str, str]]:
 def results(row: ParseRow) -> list[tuple[str, str, str]]:
     """Return the rows of the results: format, state, file."""
     return [
-        (each.format, each.state + (f": {each.reason}" if each.reason else ""), printable(each.target))
+        (each.format, state_of(each) + (f": {each.reason}" if each.reason else ""), printable(each.target))
         for each in row.results
     ]
+
+
+def state_of(result: ResultRow) -> str:
+    """Return the state of a result, and whether somebody has taken it away since."""
+    gone = result.state == "done" and not os.path.lexists(path_of(result.target))
+    return "done, and gone since" if gone else result.state
 
 
 def next_step(row: ParseRow) -> str:
     """Return what can be done about a document."""
     is_complete = bool(row.results) and all(result.state == "done" for result in row.results)
     if row.state == "planned" and is_complete:
-        return "All results are there; nothing was paid for them."
+        return "All results were written; nothing was paid for them."
     if row.state not in PAID:
         return LOCAL_FAILED if row.state == "failed" and row.account == LOCAL else STEPS[row.state]
     if row.account == LOCAL:
         return "This machine converted it; nothing was paid."
     if (row.expires_at() or 0.0) < time.time():
-        told = "All results are there. " if is_complete else "`doc2x convert` pays for it again: "
+        told = "All results were written. " if is_complete else "`doc2x convert` pays for it again: "
         return f"{told}The service has forgotten it, since it keeps a document for 24 hours."
     if is_complete:
-        return f"All results are there. For another format:\n  doc2x fetch {row.uid} --to FORMAT"
+        return f"All results were written. For another format:\n  doc2x fetch {row.uid} --to FORMAT"
     told = "The same `doc2x convert` again, or `doc2x rescue`, fetches what is not there yet, at no cost; or it alone:"
     return f"{told}\n  doc2x fetch {row.uid} --to FORMAT"

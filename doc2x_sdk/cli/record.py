@@ -25,7 +25,7 @@ from doc2x_sdk.ledger.owner import Owner, lock
 __all__ = ["Ended", "RunRow", "facts_of", "folder_of_work", "read_runs", "record_of", "recorded"]
 
 LONGEST = 512 * 1024  # bytes of the file; then it takes the place of the one before
-INPUTS_SHOWN = 5
+INPUTS_SHOWN = 50
 CODES: dict[type[BaseException], int] = {BrokenPipeError: CLOSED}
 
 

@@ -31,11 +31,14 @@ class Rescued(Run):
     """The documents of one rescue: what was fetched, and after a signal also what remains."""
 
     unseen = ()
+    passed_over = (0, 0)
+    """Documents that lack results and are left alone: held by another process, and over their time."""
 
     def through(self, client: Doc2X, stopping: Stopping, *, jobs: int | None) -> int:
         """Fetch all and return how many documents there were. Raises `LedgerError` without a ledger."""
         with client.rescue(self.out, to=self.to, jobs=jobs, on_progress=self._note) as run:
             count = sum(1 for _ in run.remaining())
+            self.passed_over = run.passed_over()
             with crowd(count, quiet=self.quiet, verbose=self.verbose) as self._report:
                 stopping.on_stop(lambda: self._stop(run))
                 if stopping.code:

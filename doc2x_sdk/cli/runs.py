@@ -73,9 +73,8 @@ def go_on(row: RunRow, ledger: str | None = None) -> str:
 
 
 def line_of(row: RunRow, options: Sequence[str]) -> str:
-    """Return the command line of a batch; of very many inputs it names the first."""
-    more = f" (and {row.more_inputs} more)" if row.more_inputs else ""
+    """Return the command line of a batch; of very many inputs it names the first, and says so behind a #."""
+    more = f"  # and the other {row.more_inputs} inputs" if row.more_inputs else ""
     if any(each.startswith("-") for each in row.inputs):
         return command_line(["doc2x", "convert", *options, "--", *row.inputs]) + more
-    line = command_line(["doc2x", "convert", *row.inputs]) + more
-    return f"{line} {command_line(options)}" if options else line
+    return command_line(["doc2x", "convert", *row.inputs, *options]) + more

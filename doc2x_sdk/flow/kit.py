@@ -70,6 +70,7 @@ class Kit:
     swept: set[Path] = field(default_factory=set, repr=False)
     staging: SharedStaging = field(default_factory=SharedStaging, repr=False)
     archive: Archive | None = None
+    other_keys: bool = False
     aside: Callable[[], None] = nothing
 
     @property

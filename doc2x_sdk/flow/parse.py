@@ -22,7 +22,7 @@ from doc2x_sdk.errors import (
 from doc2x_sdk.flow.callbacks import Reporter
 from doc2x_sdk.flow.kit import Kit, Stopped
 from doc2x_sdk.flow.onestep import pay_once
-from doc2x_sdk.flow.receipts import AnyReceipt, check_known
+from doc2x_sdk.flow.receipts import AnyReceipt, check_known, tell_if_paid_by_another
 from doc2x_sdk.flow.source import Source
 from doc2x_sdk.flow.upload import SourceBody, is_stored, upload
 from doc2x_sdk.flow.wait import wait
@@ -46,6 +46,11 @@ HEARD_OF_WITHIN = 3600.0
 """Seconds after which the service has heard of what was sent, so that a first look need not wait."""
 KEPT_FOR = RESULT_SECONDS + 3600.0
 """Seconds, with an hour for clocks, after which "not found" is believed at once: until then it contradicts itself."""
+
+MUST_BE_KNOWN = (
+    "It was at work on it, and keeps results for 24 hours: run the same command later; `--force` (force=True) pays for "
+    "it again."
+)
 
 
 class Parsing:
@@ -136,6 +141,8 @@ class Parsing:
         try:
             kit.check_begin()
             self.start_over()
+            if kit.other_keys and kit.ledger is not None and receipt.row is not None:
+                tell_if_paid_by_another(kit.ledger, receipt.row, kit.clock.now())
             receipt.wait_for_slot(kit.check_slot)
             kit.check_begin()
             uid = self.send()
@@ -267,6 +274,11 @@ class Parsing:
                 raise
             if first:
                 raise
+            row = receipt.row
+            if row is not None and (row.working or row.state == "parsed") and not self._is_old(row, RESULT_SECONDS):
+                error.advice = MUST_BE_KNOWN
+                raise
+            log.warning("%s: the service no longer knows uid %s; it is paid for again", source.name, uid)
             receipt.start_over("the service no longer knows its uid")
             return None
 

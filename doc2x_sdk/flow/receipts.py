@@ -24,6 +24,7 @@ __all__ = [
     "check_known",
     "fields_of",
     "path_text",
+    "tell_if_paid_by_another",
     "tell_of_another_key",
     "where_of",
 ]
@@ -109,13 +110,17 @@ def path_text(path: Path) -> str:
     return str(whole)
 
 
-def tell_of_another_key(ledger: Ledger, account: str, now: float) -> None:
-    """Warn where nothing was paid with this key yet, but of late with another, which may be the same account's."""
-    with suppress(LedgerError):  # told where it is used
+def tell_of_another_key(ledger: Ledger, account: str, now: float) -> bool:
+    """Tell whether something was paid with another key of late, which may be the same account's.
+
+    Warns where nothing was paid with this key yet.
+    """
+    try:
         recent = ledger.accounts(now - RESULT_SECONDS)
-        others = {name: count for name, count in recent.items() if name not in (LOCAL, account)}
-        if account in recent or not others:
-            return
+    except LedgerError:  # told where it is used
+        return False
+    others = {name: count for name, count in recent.items() if name not in (LOCAL, account)}
+    if others and account not in recent:
         name = max(others, key=lambda each: others[each])
         log.warning(
             "Of the last 24 hours the ledger has %d receipts of another key, and none of this one. If both keys are of "
@@ -123,6 +128,22 @@ def tell_of_another_key(ledger: Ledger, account: str, now: float) -> None:
             "the config file",
             others[name],
             name,
+        )
+    return bool(others)
+
+
+def tell_if_paid_by_another(ledger: Ledger, row: ParseRow, now: float) -> None:
+    """Warn where a document that is about to be paid was paid for with another key."""
+    before = None
+    with suppress(LedgerError):  # told where it is used
+        before = ledger.paid_by_another(row, now - RESULT_SECONDS)
+    if before is not None:
+        log.warning(
+            "%s: it was paid for with another key (uid %s), and is paid for again with this one; where both are of one "
+            "account, DOC2X_ACCOUNT=%s says so",
+            row.source,
+            before.uid,
+            before.account,
         )
 
 

@@ -91,6 +91,8 @@ class Results:
         if known.state != "done" and (known.reason or "").startswith(OLDER):
             raise InputChanged(f"{target} is older: a run that was to replace it did not get so far", advice=REPLACE)
         self._compare(known, target, name)
+        if regular and target.stat().st_size == 0:
+            self.warnings.append(f"{target.name} is empty, and stays as it is; {REPLACE_BRIEFLY}")
         return True
 
     def _compare(self, known: TargetRow, target: Path, name: str) -> None:

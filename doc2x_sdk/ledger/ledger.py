@@ -12,10 +12,19 @@ from doc2x_sdk.clock import Clock
 from doc2x_sdk.errors import LedgerError
 from doc2x_sdk.ledger import admission
 from doc2x_sdk.ledger.files import owners_of
-from doc2x_sdk.ledger.line import Claims, Line
+from doc2x_sdk.ledger.line import Claims, Line, Told
 from doc2x_sdk.ledger.owner import Owner
 from doc2x_sdk.ledger.receipt import Receipt
-from doc2x_sdk.ledger.rows import ParseKey, ParseRow, ResultRow, TargetRow, parse_row, read_jobs, read_results
+from doc2x_sdk.ledger.rows import (
+    LOCAL,
+    ParseKey,
+    ParseRow,
+    ResultRow,
+    TargetRow,
+    parse_row,
+    read_jobs,
+    read_results,
+)
 from doc2x_sdk.ledger.store import Store
 
 __all__ = ["Ledger", "Receipt"]
@@ -124,6 +133,24 @@ class Ledger:
 
         return self._store.read(look)
 
+    def holder_of(self, key: ParseKey) -> str:
+        """Return the number of the process that holds a parse; empty where none does any more."""
+        row = self.find(key)
+        return "" if row is None or row.owner is None else row.owner.partition("-")[0]
+
+    def paid_by_another(self, row: ParseRow, since: float) -> ParseRow | None:
+        """Return what was paid for the same document, with the same options, with another key since then."""
+
+        def look(connection: sqlite3.Connection) -> ParseRow | None:
+            found = connection.execute(
+                "SELECT * FROM parse WHERE sha256 = ? AND options = ? AND account NOT IN (?, ?) "
+                "AND state IN ('uploading', 'submitted', 'parsed') AND uid_at >= ?",
+                (row.sha256, row.options, row.account, LOCAL, since),
+            ).fetchone()
+            return None if found is None else parse_row(found, ())
+
+        return self._store.read(look)
+
     def is_held(self, row: ParseRow) -> bool:
         """Tell whether another process that is alive works on a row."""
         return row.owner is not None and row.owner != self._owner.token and self._owner.is_alive(row.owner)
@@ -138,7 +165,9 @@ class Ledger:
         `check` is called now and then during the wait, and may raise.
         """
         with self._claims.held(key, check):
+            told = Told(self.clock)
             while (row := self._store.write(self._take(key, source, size, pages))) is None:
+                told.waits(source, self.holder_of(key))
                 check()
                 self._claims.pause(self.clock)
             receipt = Receipt(self, row)
@@ -183,8 +212,11 @@ class Ledger:
     def change(self, row: int, assignments: dict[str, object], *, wait: bool, held: bool = False) -> None:
         """Change a parse's row; with `wait` it is on the disk afterwards, else it is queued.
 
-        With `held` too it raises `LedgerError` where another process has taken the row: it took this one for dead.
+        With `held` too it raises `LedgerError` where the file is gone, or another process has taken the row: it took
+        this one for dead.
         """
+        if held:
+            self._store.check_there()
         values = assignments | {"changed_at": self.clock.now()}
 
         def change(connection: sqlite3.Connection) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections import defaultdict, deque
@@ -11,10 +12,15 @@ from contextlib import contextmanager
 from doc2x_sdk.clock import Clock
 from doc2x_sdk.ledger.rows import ParseKey
 
-__all__ = ["Claims", "Line"]
+__all__ = ["Claims", "Line", "Told"]
+
+log = logging.getLogger("doc2x_sdk")
 
 LOOK_AGAIN = 0.25
 """Seconds between two looks at what another process holds; within this process a wait ends with its reason."""
+
+TOLD_AFTER, TOLD_EVERY = 15.0, 60.0
+"""Seconds of a wait for another process until it is told of, and between two times."""
 
 FURTHER_BACK = 4  # times as long until one who is not the first in line looks whether he is to stop
 
@@ -48,6 +54,20 @@ class Claims:
         with self._changed:
             if not self._changed.wait(real_seconds(clock)):
                 let_pass(clock)
+
+
+class Told:
+    """Tells of the wait for a document that another process holds: after 15 s, then once a minute."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._next = clock.deadline(TOLD_AFTER)
+
+    def waits(self, source: str, holder: str) -> None:
+        """Tell it where it is time to."""
+        if self._next.passed():
+            self._next = self._clock.deadline(TOLD_EVERY)
+            log.warning("%s: waiting for the process %s, which works on it", source, holder or "?")
 
 
 class Line:

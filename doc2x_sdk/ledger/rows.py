@@ -8,12 +8,14 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple, TextIO
+from urllib.parse import unquote, urlsplit
 
 from doc2x_sdk.errors import LedgerError
 from doc2x_sdk.ledger.files import open_reader
 
 __all__ = [
     "LOCAL",
+    "PAID",
     "RESULT_SECONDS",
     "ParseKey",
     "ParseRow",
@@ -21,12 +23,15 @@ __all__ = [
     "TargetRow",
     "export_jobs",
     "parse_row",
+    "path_of",
     "read_jobs",
     "read_results",
 ]
 
 LOCAL = "local"
 """The account of the servers that `Doc2X.local` starts, whose uids die with them."""
+PAID = ("uploading", "submitted", "parsed")
+"""The states of a parse that was paid for, or may have been, and has a uid."""
 LACKS_RESULT = "EXISTS (SELECT 1 FROM result WHERE result.parse = parse.id AND result.state != 'done')"
 TO_BE_DONE = """
     state = 'planned'
@@ -199,3 +204,8 @@ def export_jobs(path: Path, out: TextIO, **filters: Any) -> int:
     for count, row in enumerate(read_jobs(path, **filters), 1):  # noqa: B007 - the count is the result
         out.write(json.dumps(row.as_dict(), ensure_ascii=False, sort_keys=True) + "\n")
     return count
+
+
+def path_of(text: str) -> Path:
+    """Return a path as a receipt holds it; see `flow.receipts.path_text`."""
+    return Path(unquote(urlsplit(text).path, errors="surrogateescape")) if text.startswith("file://") else Path(text)

@@ -63,6 +63,7 @@ class Store:
         self._urgent = False  # whether the queue has something that somebody waits for
         self._idle = False  # whether there has been no commit of late, so that nothing is held back
         self._writer = connect(path, existed=existed)
+        self._identity = path.stat()
         self._reader_guard = threading.Lock()
         self._reader: sqlite3.Connection | None = None
         self._thread = threading.Thread(target=self._run, name="doc2x-ledger", daemon=True)
@@ -73,6 +74,17 @@ class Store:
             told = f"The ledger {path} needs a thread, and the system lets this process start none"
             raise LedgerError(told, advice="Raise its limit of threads (`ulimit -u`, or the container's).") from error
         atexit.register(self.close)
+
+    def check_there(self) -> None:
+        """Raise `LedgerError` where the file is not under its name any more: what is written no one would find."""
+        try:
+            if os.path.samestat(self._identity, self.path.stat()):
+                return
+            what = "replaced"
+        except OSError:
+            what = "removed"
+        told = f"The ledger {self.path} was {what} while it was in use: what is paid now would be paid again"
+        raise LedgerError(told, advice="Put it back, or end all that uses it, then run the same command again.")
 
     def submit(self, work: Callable[[sqlite3.Connection], T]) -> Future[T]:
         """Queue a write; the future is done once it is on the disk.

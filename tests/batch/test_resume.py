@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from doc2x_sdk import Doc2X
-from doc2x_sdk.errors import OutputError
+from doc2x_sdk.errors import OutputError, TaskFailed
 from doc2x_sdk.flow.callbacks import Reporter
 from doc2x_sdk.flow.source import open_source
 from doc2x_sdk.flow.staging import staging, sweep
@@ -18,7 +18,7 @@ from doc2x_sdk.models import ParseOptions
 from tests.batch.conftest import Papers
 from tests.flow.folders import tree
 from tests.support.clocks import StillClock
-from tests.support.scripted_service import ScriptedService, failed
+from tests.support.scripted_service import ScriptedService, failed, told
 
 UID = "0192d745-5776-7261-abbd-000000000001"
 
@@ -40,6 +40,46 @@ def left_behind(client: Doc2X, path: Path, state: str, *, stored: bool) -> str:
         if state == "submitted":
             receipt.submitted(slot.uid)
         return slot.uid
+
+
+@pytest.mark.parametrize("heard", ["parsed", "at work", "nothing"])
+def test_a_parse_that_the_service_denies_within_its_day_is_not_paid_again_by_itself(
+    heard: str, service: ScriptedService, papers: Papers, out: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (path,) = papers(1)
+    clock = StillClock()
+    with service.client(clock) as client:
+        assert client.upload(path) == UID
+        (row,) = client.jobs()
+        assert client._kit.ledger is not None
+        left = {"parsed": {"state": "parsed"}, "at work": {"working": True}, "nothing": {}}[heard]
+        client._kit.ledger.change(row.id, dict(left), wait=True)
+        clock.advance(3600)
+        service.on("status", *[failed("parse_status_not_found")] * 99)
+        if heard == "nothing":
+            service._script["status"].clear()
+            service.on("status", *[failed("parse_status_not_found")] * 12)
+            client.convert(path, to="md", out=out)
+            assert f"the service no longer knows uid {UID}; it is paid for again" in caplog.text
+            return
+        with pytest.raises(TaskFailed) as caught:
+            client.convert(path, to="md", out=out)
+        told(caught.value, path.name, UID, "keeps results for 24 hours", "--force")
+        assert service.paid == 1
+        service._script["status"].clear()
+        assert client.convert(path, to="md", out=out).uid == UID
+    assert service.paid == 1
+
+
+def test_a_result_that_was_emptied_stays_and_is_told(service: ScriptedService, papers: Papers, out: Path) -> None:
+    (path,) = papers(1)
+    with service.client() as client:
+        client.convert(path, to="txt", out=out)
+        (result,) = tree(out)
+        (out / result).write_bytes(b"")
+        again = client.convert(path, to="txt", out=out)
+    assert again.warnings == (f"{result} is empty, and stays as it is; --overwrite replaces it",)
+    assert tree(out) == {result: b""}
 
 
 @pytest.mark.faults("JR-02")
@@ -246,3 +286,9 @@ def test_a_renewed_key_is_told_how_what_the_old_one_paid_is_found(
     caplog.clear()
     with renewed():
         assert not caplog.records  # from now on it is known
+    with renewed() as client:
+        client.convert(paths[0], to="md", out=out / "anew")
+    (warning,) = caplog.messages
+    assert str(paths[0]) in warning
+    assert "paid for again" in warning
+    assert f"DOC2X_ACCOUNT={old}" in warning

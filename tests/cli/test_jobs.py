@@ -4,6 +4,7 @@ import json
 import re
 import sqlite3
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 
@@ -68,6 +69,8 @@ def test_what_is_all_done_is_said_so(ledger, tmp_path):
 
 
 def test_a_format_is_told_once_whatever_the_number_of_places(ledger, tmp_path):
+    with closing(sqlite3.connect(ledger)) as connection, connection:
+        connection.execute("UPDATE parse SET uid_at = uid_at - ?", (WEEK,))  # another service, which knows of none
     with ScriptedService() as service:
         words = ["convert", tmp_path / "good.pdf", "--to", "txt", "--out", tmp_path / "more"]
         assert doc2x(*words, env=account(service.origin)).code == 0
@@ -78,10 +81,17 @@ def test_a_format_is_told_once_whatever_the_number_of_places(ledger, tmp_path):
 def test_what_the_service_has_forgotten_says_what_that_means(ledger):
     with closing(sqlite3.connect(ledger)) as connection, connection:
         connection.execute("UPDATE parse SET uid_at = uid_at - ?", (WEEK,))
-    assert "All results are there." in doc2x("jobs", "show", "1").err
+    assert "All results were written." in doc2x("jobs", "show", "1").err
     with closing(sqlite3.connect(ledger)) as connection, connection:
         connection.execute("UPDATE result SET state = 'wanted'")
     assert "pays for it again" in doc2x("jobs", "show", "1").err
+
+
+def test_a_result_that_was_taken_away_is_told(ledger):
+    assert "\tdone\t" in doc2x("jobs", "show", "1").out
+    [row] = doc2x("jobs", "--state", "parsed", "--json").json
+    Path(row["results"][0]["target"]).unlink()
+    assert "\tdone, and gone since\t" in doc2x("jobs", "show", "1").out
 
 
 def test_a_line_of_json_each_whatever_the_locale(tmp_path, ledger):

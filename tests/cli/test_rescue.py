@@ -1,10 +1,14 @@
 """`doc2x rescue`: what was paid for and is not there, fetched without another page paid."""
 
 import signal
+import sqlite3
 import sys
+from contextlib import closing
 
 import pytest
 
+from doc2x_sdk.ledger.ledger import Ledger
+from doc2x_sdk.ledger.rows import ParseKey
 from tests.cli.command import Working, account, doc2x, ended, start
 from tests.support.scripted import ScriptedServer, reply
 from tests.support.scripted_service import ScriptedService, failed, make_pdf
@@ -31,7 +35,26 @@ def test_everything_comes_to_where_it_was_meant_to_go(tmp_path, lost):
     assert lost.paid == 2
     again = doc2x("rescue", env=account(lost.origin))
     assert (again.code, again.out) == (0, "")
-    assert again.err == "Nothing to rescue: all that the account of this key paid for in the last 24 hours is there.\n"
+    assert (
+        again.err == "Nothing to rescue: all that the account of this key paid for in the last 24 hours was written.\n"
+    )
+
+
+def test_what_is_left_alone_is_told(tmp_path, lost):
+    ledger = tmp_path / "ledger.sqlite3"
+    with closing(sqlite3.connect(ledger)) as connection, connection:
+        connection.execute("UPDATE parse SET uid_at = uid_at - 90000 WHERE source LIKE '%a.pdf'")
+        [(account_name, digest, options)] = connection.execute(
+            "SELECT account, sha256, options FROM parse WHERE source LIKE '%b.pdf'"
+        )
+    with (
+        closing(Ledger(ledger)) as other,
+        other.claim(ParseKey(account_name, digest, options), source="b.pdf", size=1, pages=1),
+    ):
+        done = doc2x("rescue", env=account(lost.origin))
+    assert (done.code, done.out) == (0, "")
+    assert "Left to another process, which works on them: 1." in done.err
+    assert "Sent more than 24 hours ago by this machine's clock, and not fetched: 1." in done.err
 
 
 def test_into_one_folder_as_json(tmp_path, lost):

@@ -1,5 +1,6 @@
 """Claims: one thread of one process works on a parse; what a dead process held is adopted as it stands."""
 
+import os
 import threading
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -101,6 +102,37 @@ def test_who_was_taken_for_dead_pays_no_more(step: str, path: Path, ledger: Ledg
             taken.uploading("uid-2")
     (row,) = ledger.jobs()
     assert (row.uid, row.history) == ("uid-2", ())
+
+
+@pytest.mark.faults("JR-07")
+@pytest.mark.skipif(os.name != "posix", reason="elsewhere a file that is open stays")
+@pytest.mark.parametrize("step", ["uploading", "paying"])
+@pytest.mark.parametrize("fate", ["removed", "replaced"])
+def test_nothing_is_paid_into_a_ledger_that_is_gone(fate: str, step: str, path: Path, ledger: Ledger) -> None:
+    with claim(ledger, 1) as receipt:
+        path.rename(path.with_name("elsewhere"))
+        if fate == "replaced":
+            path.touch()
+        with pytest.raises(LedgerError, match=f"was {fate} while it was in use"):
+            receipt.uploading("uid-1") if step == "uploading" else receipt.paying()
+        path.with_name("elsewhere").replace(path)
+        receipt.uploading("uid-1") if step == "uploading" else receipt.paying()
+
+
+@pytest.mark.faults("FS-07")
+def test_a_long_wait_for_another_process_is_told(
+    path: Path, clock: StillClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    began = clock.monotonic()
+    with holding(path, 1, "planned") as process, closing(Ledger(path, clock=clock.clock)) as ledger:
+
+        def look() -> None:
+            if clock.monotonic() - began > 140:
+                raise Stopped
+
+        with pytest.raises(Stopped), ledger.claim(key(1), source="/papers/x.pdf", size=1, pages=1, check=look):
+            pass
+    assert caplog.messages == [f"/papers/x.pdf: waiting for the process {process.pid}, which works on it"] * 3
 
 
 def test_the_marks_of_killed_processes_are_swept(path: Path, ledger: Ledger) -> None:

@@ -48,7 +48,7 @@ ENGINE = "Who converts"
     examples=(
         ("Markdown, into out/paper.md", "doc2x convert paper.pdf"),
         ("Markdown and Word, on this machine, without an account", "doc2x convert paper.pdf --to md --to docx --local"),
-        ("A folder and all below it, with the day in the names", "doc2x convert papers/ --name '{date}-{stem}'"),
+        ("A folder and all below it, with an ending to the names", "doc2x convert papers/ --name '{stem}-doc2x'"),
         ("A book for a reader, with a table of contents", "doc2x convert paper.pdf --to epub --option epub.toc=true"),
         ("Markdown for a language model", "doc2x convert paper.pdf --clean --tables pipe"),
         ("LaTeX with $ around formulas", "doc2x convert paper.pdf --to tex --formula dollar"),

@@ -71,5 +71,14 @@ def command(ctx: click.Context, /, **options: Any) -> None:
     ):
         count = run.through(client, stopping, jobs=options["jobs"])
     if not count and not options["quiet"]:
-        terminal.say("Nothing to rescue: all that the account of this key paid for in the last 24 hours is there.")
+        terminal.say("Nothing to rescue: all that the account of this key paid for in the last 24 hours was written.")
+    if not options["quiet"]:
+        held, over = run.passed_over
+        if held:
+            terminal.say(f"Left to another process, which works on them: {held}. `doc2x jobs --unfinished` lists them.")
+        if over:
+            terminal.say(
+                f"Sent more than 24 hours ago by this machine's clock, and not fetched: {over}. The service may have "
+                "forgotten them; `doc2x fetch UID --to FORMAT` asks, and `doc2x jobs --unfinished` has the uids."
+            )
     ctx.exit(run.finish())
