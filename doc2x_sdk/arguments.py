@@ -8,7 +8,7 @@ from pathlib import Path
 
 from doc2x_sdk.errors import ConfigError
 
-__all__ = ["count_of", "folder", "several"]
+__all__ = ["count_of", "flag", "folder", "several"]
 
 
 def several(sources: Iterable[str | os.PathLike[str]]) -> Iterable[str | os.PathLike[str]]:
@@ -19,6 +19,12 @@ def several(sources: Iterable[str | os.PathLike[str]]) -> Iterable[str | os.Path
             advice="Give a list, or a generator such as Path('papers').glob('*.pdf'); `convert` takes a single one.",
         )
     return sources
+
+
+def flag(value: object, name: str) -> None:
+    """Raise `ConfigError` for what is neither True nor False: the text "false" would be taken for True, and pay."""
+    if not isinstance(value, bool):
+        raise ConfigError(f"`{name}` is True or False, not {value!r}", advice="Nothing was sent.")
 
 
 def count_of(number: int | None, what: str, *, least: int) -> int | None:

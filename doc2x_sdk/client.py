@@ -191,7 +191,8 @@ class Doc2X(Batches):
         self.close()
 
     def __repr__(self) -> str:
-        return f"Doc2X({self._kit.service.transport.base_url!r})"
+        kit = getattr(self, "_kit", None)  # none yet where making it failed
+        return f"Doc2X({kit.service.transport.base_url!r})" if kit is not None else "Doc2X(not made)"
 
     def __reduce__(self) -> NoReturn:
         msg = "a client holds a key and connections and can't be pickled or copied; make one where it is needed"

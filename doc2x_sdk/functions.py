@@ -104,6 +104,8 @@ def upload_pdf(  # noqa: PLR0917 - the documented signature
         Doc2XError: all else.
     """
     ocr, translate = switch("ocr", ocr), switch("translate", translate)
+    if translate and language is None:
+        raise ConfigError("A translation needs a language", advice="Name one, such as language='zh'. Nothing was sent.")
     with service_of(apikey) as service:
         wanted = (language, model) if translate else (None, None)
         service.check(ParseOptions(language=wanted[0], translator=wanted[1]), ExportOptions())

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
+from doc2x_sdk.arguments import flag
 from doc2x_sdk.config import Settings
 from doc2x_sdk.errors import ConfigError, Doc2XError, FileError, PagesLimitExceeded
 from doc2x_sdk.flow import pipeline
@@ -52,6 +53,8 @@ class Steps:
         """
         if self._closed:
             raise ConfigError("This client is closed", advice="Use it inside its `with` statement, or make a new one.")
+        for name in ("overwrite", "force", "retry_unknown", "retry_failed"):
+            flag(getattr(wish, name), name)
         self._kit.service.check(None if is_paid else wish.parse, wish.export, wish.plan.natives)
         return wish
 
@@ -137,7 +140,7 @@ class Steps:
                     source=checked.name,
                     advice="Use `convert`, which splits it, or choose some of its pages.",
                 )
-            wish = Wish(self._kit.formats.plan(()), options, force=force, retry_unknown=retry_unknown)
+            wish = self._checked(Wish(self._kit.formats.plan(()), options, force=force, retry_unknown=retry_unknown))
             with self._kit.claim(checked, options) as receipt:
                 return send(checked, wish, self._kit, Reporter(checked.name, None), receipt, direct=direct)
 
@@ -252,7 +255,7 @@ class Steps:
                     source=checked.name,
                     advice="Use `convert`.",
                 )
-            wish = Wish(self._kit.formats.plan(()), force=force, retry_unknown=retry_unknown)
+            wish = self._checked(Wish(self._kit.formats.plan(()), force=force, retry_unknown=retry_unknown))
             report = Reporter(checked.name, None)
             try:
                 with kit.claim(checked, wish.parse) as receipt:

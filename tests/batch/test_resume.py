@@ -4,11 +4,12 @@ import os
 import sqlite3
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from doc2x_sdk import Doc2X
-from doc2x_sdk.errors import OutputError, TaskFailed
+from doc2x_sdk.errors import ConfigError, OutputError, TaskFailed
 from doc2x_sdk.flow.callbacks import Reporter
 from doc2x_sdk.flow.source import open_source
 from doc2x_sdk.flow.staging import staging, sweep
@@ -77,9 +78,45 @@ def test_a_result_that_was_emptied_stays_and_is_told(service: ScriptedService, p
         client.convert(path, to="txt", out=out)
         (result,) = tree(out)
         (out / result).write_bytes(b"")
+    with service.client() as client:
         again = client.convert(path, to="txt", out=out)
     assert again.warnings == (f"{result} is empty, and stays as it is; --overwrite replaces it",)
     assert tree(out) == {result: b""}
+
+
+@pytest.mark.parametrize("name", ["force", "overwrite", "retry_unknown"])
+@pytest.mark.parametrize("value", ["false", "0", 0, None])
+def test_a_flag_that_is_neither_true_nor_false_pays_nothing(
+    name: str, value: object, service: ScriptedService, papers: Papers, out: Path
+) -> None:
+    (path,) = papers(1)
+    given: Any = {name: value}
+    with service.client() as client:
+        with pytest.raises(ConfigError, match=f"`{name}` is True or False"):
+            client.convert(path, to="md", out=out, **given)
+        with pytest.raises(ConfigError, match=f"`{name}` is True or False"):
+            client.convert_many([path], to="md", out=out, **given)
+        if name != "overwrite":
+            with pytest.raises(ConfigError, match=f"`{name}` is True or False"):
+                client.upload(path, **given)
+    assert service.server.connections == 0
+
+
+def test_a_closed_client_pays_nothing_without_a_ledger_either(
+    service: ScriptedService, papers: Papers, tmp_path: Path
+) -> None:
+    (path,) = papers(1)
+    (tmp_path / "file").touch()
+    with service.client(ledger=str(tmp_path / "file" / "ledger.sqlite3")) as client:
+        pass
+    for call in (client.upload, partial(client.upload, direct=True)):
+        with pytest.raises(ConfigError, match="closed"):
+            call(path)
+    assert service.server.connections == 0
+
+
+def test_a_client_that_was_not_made_can_be_shown() -> None:
+    assert repr(Doc2X.__new__(Doc2X)) == "Doc2X(not made)"
 
 
 @pytest.mark.faults("JR-02")
