@@ -14,6 +14,7 @@ from doc2x_sdk.batch.done import Done
 from doc2x_sdk.batch.outage import Visit
 from doc2x_sdk.batch.workers import LOOK
 from doc2x_sdk.clock import Clock
+from doc2x_sdk.errors import FileError
 from doc2x_sdk.flow.source import Source, printable
 from doc2x_sdk.flow.wish import Wish
 
@@ -149,10 +150,14 @@ class Feed:
 
     def _ask(self) -> Done | None:
         """Take the next path and check it into the window; return its error if it has one."""
-        path, template = None, ""
+        path, template, odd = None, "", None
         try:
-            path = Path(next(self._paths))
-            template = self._reserve(path)
+            given: object = next(self._paths)
+            if isinstance(given, str | os.PathLike):
+                path = Path(given)
+                template = self._reserve(path)
+            else:
+                odd = no_path(given)
         except StopIteration:
             pass
         except BaseException as error:  # noqa: BLE001 - it is the caller's iterable; he gets it back, a sys.exit too
@@ -161,8 +166,8 @@ class Feed:
             self._asking = False
             self._changed.notify_all()
             if path is None:
-                self._exhausted = True
-                return None
+                self._exhausted = odd is None
+                return odd
             number = self._taken
             self._taken += 1
             self._checking += 1
@@ -178,3 +183,10 @@ class Feed:
                     heapq.heappush(self._window, checked)
                 self._changed.notify_all()
         return checked if isinstance(checked, Done) else None
+
+
+def no_path(given: object) -> Done:
+    """Return the error of an input that is no path; the others go on."""
+    called = printable(repr(given)[:60])
+    told = f"An input of a batch is a path, not {type(given).__name__}"
+    return Done(called, error=FileError(told, source=called, advice="`convert` takes bytes and open files."))

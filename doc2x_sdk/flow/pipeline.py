@@ -162,6 +162,7 @@ class Conversion:
         source, identity = self.source, None
         if self.kit.goes_as(source, plan.natives) == "pdf":
             source, identity = as_pdf(source, self.stage, self.kit.settings), source.sha256
+            self.source.check_unchanged()  # what is sent goes by the digest of what it was made of
         parts = () if source.is_picture else parts_of(source, self.kit.settings, wish.pages)
         if parts:
             return self.run_parts(source, parts, todo)
@@ -177,6 +178,7 @@ class Conversion:
         with ExitStack() as held:
             for number, part in enumerate(parts, 1):
                 piece = cut(source, part, self.stage / f"part-{number}.pdf", self.kit.settings)
+                source.check_unchanged()  # it goes by the digest of the whole
                 claim = self.kit.claim(piece, self.wish.parse, identity=source.sha256, pages=part.label)
                 pieces.append(Piece(piece, held.enter_context(claim), part.label))
             receipt = pieces[0].receipt

@@ -1,5 +1,6 @@
 """What a run finds of one that was stopped: each state of a receipt goes on from where it was."""
 
+import io
 import os
 import sqlite3
 from functools import partial
@@ -7,19 +8,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from doc2x_sdk import Doc2X
-from doc2x_sdk.errors import ConfigError, OutputError, TaskFailed
+from doc2x_sdk.errors import ConfigError, FileError, InputChanged, OutputError, TaskFailed
 from doc2x_sdk.flow.callbacks import Reporter
 from doc2x_sdk.flow.source import open_source
 from doc2x_sdk.flow.staging import staging, sweep
 from doc2x_sdk.flow.upload import SourceBody
 from doc2x_sdk.ledger.rows import read_jobs
-from doc2x_sdk.models import ParseOptions
+from doc2x_sdk.models import ParseOptions, Progress
 from tests.batch.conftest import Papers
 from tests.flow.folders import tree
 from tests.support.clocks import StillClock
-from tests.support.scripted_service import ScriptedService, failed, told
+from tests.support.scripted_service import ScriptedService, failed, make_pdf, told
 
 UID = "0192d745-5776-7261-abbd-000000000001"
 
@@ -82,6 +84,42 @@ def test_a_result_that_was_emptied_stays_and_is_told(service: ScriptedService, p
         again = client.convert(path, to="txt", out=out)
     assert again.warnings == (f"{result} is empty, and stays as it is; --overwrite replaces it",)
     assert tree(out) == {result: b""}
+
+
+def test_what_is_no_path_is_one_inputs_error(service: ScriptedService, papers: Papers, out: Path) -> None:
+    first, second = papers(2)
+    odd: Any = [first, None, 7, b"x.pdf", second]
+    with service.client() as client:
+        ends = {done.source: done.error for done in client.convert_many(odd, to="md", out=out)}
+    assert {name for name, error in ends.items() if error is None} == {str(first), str(second)}
+    wrong = "An input of a batch is a path, not"
+    assert all(str(ends[name]).startswith(f"{name}: {wrong}") for name in ("None", "7", "b'x.pdf'"))
+    assert sum(isinstance(error, FileError) for error in ends.values()) == 3
+
+
+@pytest.mark.parametrize("how", ["pages", "picture"])
+def test_what_is_made_of_a_file_that_was_changed_meanwhile_is_not_sent(
+    how: str, service: ScriptedService, papers: Papers, out: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "given"
+    before, after = (make_pdf(2), make_pdf(2, mark="x")) if how == "pages" else (jpeg("white"), jpeg("red"))
+    path.write_bytes(before)
+
+    def change(progress: Progress) -> None:
+        if progress.stage == "check":
+            path.write_bytes(after)
+
+    chosen: Any = {"pages": "1", "to": "json"} if how == "pages" else {"to": "docx"}
+    with service.client() as client, pytest.raises(InputChanged):
+        client.convert(path, out=out, on_progress=change, **chosen)
+    assert service.paid == 0
+
+
+def jpeg(colour: str) -> bytes:
+    """A picture of one colour."""
+    file = io.BytesIO()
+    Image.new("RGB", (40, 40), colour).save(file, "JPEG")
+    return file.getvalue()
 
 
 @pytest.mark.parametrize("name", ["force", "overwrite", "retry_unknown"])
