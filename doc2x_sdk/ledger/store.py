@@ -63,7 +63,7 @@ class Store:
         self._urgent = False  # whether the queue has something that somebody waits for
         self._idle = False  # whether there has been no commit of late, so that nothing is held back
         self._writer = connect(path, existed=existed)
-        self._identity = path.stat()
+        self._place, self._identity = path.absolute(), path.stat()  # the program may change its folder
         self._reader_guard = threading.Lock()
         self._reader: sqlite3.Connection | None = None
         self._thread = threading.Thread(target=self._run, name="doc2x-ledger", daemon=True)
@@ -78,7 +78,7 @@ class Store:
     def check_there(self) -> None:
         """Raise `LedgerError` where the file is not under its name any more: what is written no one would find."""
         try:
-            if os.path.samestat(self._identity, self.path.stat()):
+            if os.path.samestat(self._identity, self._place.stat()):
                 return
             what = "replaced"
         except OSError:

@@ -119,6 +119,15 @@ def test_nothing_is_paid_into_a_ledger_that_is_gone(fate: str, step: str, path: 
         receipt.uploading("uid-1") if step == "uploading" else receipt.paying()
 
 
+def test_a_ledger_with_a_relative_path_is_there_from_every_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with closing(Ledger(Path("ledger.sqlite3"))) as ledger, claim(ledger, 1) as receipt:
+        monkeypatch.chdir("/")
+        receipt.uploading("uid-1")
+
+
 @pytest.mark.faults("FS-07")
 def test_a_long_wait_for_another_process_is_told(
     path: Path, clock: StillClock, caplog: pytest.LogCaptureFixture
