@@ -19,12 +19,12 @@ from typing import Literal
 from doc2x_sdk import config
 from doc2x_sdk.clock import Clock
 from doc2x_sdk.errors import ArchiveError, AuthError, ConfigError, FileError, UnknownStatus
+from doc2x_sdk.flow.body import SourceBody
 from doc2x_sdk.flow.download import download
 from doc2x_sdk.flow.fetch import check_word
 from doc2x_sdk.flow.publish import publish_file
 from doc2x_sdk.flow.source import Source, open_source
 from doc2x_sdk.flow.unpack import opened
-from doc2x_sdk.flow.upload import SourceBody
 from doc2x_sdk.markdown import to_dollars
 from doc2x_sdk.models import ExportLink, ExportOptions, ParseOptions
 from doc2x_sdk.service.readers import failed_parse, known_uid

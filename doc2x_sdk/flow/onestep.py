@@ -7,12 +7,12 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from doc2x_sdk.errors import Doc2XError, InputChanged, LedgerError, OutcomeUnknown, ProtocolError
+from doc2x_sdk.flow.body import SourceBody
 from doc2x_sdk.flow.callbacks import CallbackRaised
 from doc2x_sdk.flow.kit import Kit, Stopped
 from doc2x_sdk.flow.polling import Forgiving
 from doc2x_sdk.flow.receipts import AnyReceipt
 from doc2x_sdk.flow.source import Source
-from doc2x_sdk.flow.upload import SourceBody
 
 __all__ = ["pay_once"]
 

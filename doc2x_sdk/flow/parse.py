@@ -19,12 +19,13 @@ from doc2x_sdk.errors import (
     RateLimit,
     TaskFailed,
 )
+from doc2x_sdk.flow.body import SourceBody
 from doc2x_sdk.flow.callbacks import Reporter
 from doc2x_sdk.flow.kit import Kit, Stopped
 from doc2x_sdk.flow.onestep import pay_once
 from doc2x_sdk.flow.receipts import AnyReceipt, check_known, tell_if_paid_by_another
 from doc2x_sdk.flow.source import Source
-from doc2x_sdk.flow.upload import SourceBody, is_stored, upload
+from doc2x_sdk.flow.upload import is_stored, upload
 from doc2x_sdk.flow.wait import wait
 from doc2x_sdk.flow.wish import Wish
 from doc2x_sdk.ledger.rows import LOCAL, RESULT_SECONDS, ParseRow

@@ -12,6 +12,7 @@ import http.client
 import io
 import logging
 import socket
+import ssl
 from collections.abc import Mapping
 from typing import Any, cast
 
@@ -22,6 +23,7 @@ from urllib3.connectionpool import ConnectionPool, HTTPConnectionPool, HTTPSConn
 from urllib3.poolmanager import PoolManager, ProxyManager
 from urllib3.response import BaseHTTPResponse, HTTPResponse
 
+from doc2x_sdk.service.parts import FilePart, PartedBody, send_part
 from doc2x_sdk.service.prepared import path_at
 from doc2x_sdk.service.retry import Call, CallRetry, current_call
 
@@ -164,6 +166,30 @@ class BoundedHTTPConnection(HTTPConnection):
             if self._in_body:
                 self._call.count_body(len(data))
         super().send(data)
+
+    def request(self, method: str, url: str, body: Any = None, *args: Any, **options: Any) -> None:
+        """Send a request; over a plain connection the system itself sends the parts of a file that a body gives."""
+        if not hasattr(body, "part"):  # a check of the protocol would cost more than the rest of this
+            super().request(method, url, body, *args, **options)
+            return
+        super().request(method, url, None, *args, **options)  # its length stands in the headers
+        while self._is_plain() and (part := body.part()) is not None:
+            self._send_part(part, body)
+        while block := body.read(self.blocksize):
+            self.send(block)
+
+    def _is_plain(self) -> bool:
+        """Tell whether what is written to the socket is what is sent."""
+        return isinstance(self.sock, socket.socket) and not isinstance(self.sock, ssl.SSLSocket)
+
+    def _send_part(self, part: FilePart, body: PartedBody) -> None:
+        """Send a part of a file; what the system does not send by itself is read, which tells why."""
+        call = self._call
+        if call is not None:
+            call.count_body(part.size)
+        sent = send_part(self.sock, part, call.patience if call is not None else self.sock.gettimeout)
+        if sent < part.size:
+            self.sock.sendall(body.read_part(part.after(sent)))
 
     def getresponse(self) -> HTTPResponse:  # type: ignore[override] # as urllib3's own
         """Wait for the answer, which is due from now on."""

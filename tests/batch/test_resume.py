@@ -12,10 +12,10 @@ from PIL import Image
 
 from doc2x_sdk import Doc2X
 from doc2x_sdk.errors import ConfigError, FileError, InputChanged, OutputError, TaskFailed
+from doc2x_sdk.flow.body import SourceBody
 from doc2x_sdk.flow.callbacks import Reporter
 from doc2x_sdk.flow.source import open_source
 from doc2x_sdk.flow.staging import staging, sweep
-from doc2x_sdk.flow.upload import SourceBody
 from doc2x_sdk.ledger.rows import read_jobs
 from doc2x_sdk.models import ParseOptions, Progress
 from tests.batch.conftest import Papers

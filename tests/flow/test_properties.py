@@ -16,12 +16,12 @@ from hypothesis import strategies as st
 
 from doc2x_sdk.config import Settings
 from doc2x_sdk.errors import ConfigError, Doc2XError
+from doc2x_sdk.flow.body import BLOCK_MOST, SourceBody
 from doc2x_sdk.flow.filenames import NAME_BYTES, result_name, safe_name
 from doc2x_sdk.flow.links import rewrite
 from doc2x_sdk.flow.pace import GrowingPace, ParsePace
 from doc2x_sdk.flow.source import Source, open_source
 from doc2x_sdk.flow.unpack import check_archive, read_small, unpack
-from doc2x_sdk.flow.upload import BLOCK_MOST, SourceBody
 from doc2x_sdk.markdown import to_dollars
 from doc2x_sdk.service.connections import UPLOAD_BLOCK
 from doc2x_sdk.service.multipart import MultipartBody

@@ -71,21 +71,21 @@ UPLOADS = [
     Guard(
         "UP-02",
         UPLOAD + "test_an_upload_that_broke_off_is_sent_again_from_its_first_byte",
-        "flow/upload.py",
+        "flow/body.py",
         "self._position = self._file.seek(0)",
         "self._position = 0",
     ),
     Guard(
         "UP-02",
         "flow/test_properties.py::test_a_body_is_sent_whole_in_blocks_that_never_take_long",
-        "flow/upload.py",
+        "flow/body.py",
         "        if took < BLOCK_FAST:\n",
         "        if True:\n",
     ),
     Guard(
         "UP-02",
         "flow/test_properties.py::test_a_body_is_sent_whole_in_blocks_that_never_take_long",
-        "flow/upload.py",
+        "flow/body.py",
         "            self._block = min(BLOCK_MOST, 2 * self._block)\n",
         "            pass\n",
     ),
@@ -144,7 +144,7 @@ UPLOADS = [
     Guard(
         "UP-05",
         UPLOAD + "test_a_change_that_no_time_of_the_file_shows_is_noticed_by_its_bytes",
-        "flow/upload.py",
+        "flow/body.py",
         "self._digest.hexdigest() != self._source.sha256",
         "False",
     ),
