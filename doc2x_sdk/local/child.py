@@ -1,7 +1,8 @@
 """The local server as a child process, for programs that want Doc2X on this machine without an account.
 
 The child ends when its standard input closes, so it ends with the program that started it. Its key goes by the
-environment, never by the command line, which other users can read.
+environment, never by the command line, which other users can read. It finds modules where this program does, but not in
+the current directory: what lies among somebody's papers, such as a `json.py`, is no part of the server.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import fields
 from pathlib import Path
 from typing import IO, Any, Self
@@ -78,10 +80,11 @@ def start(settings: ServerSettings | None = None, *, timeout: float = START_SECO
     require_extra()
     settings = settings or ServerSettings()
     key = settings.api_key or f"local-{secrets.token_urlsafe(24)}"
-    environment = os.environ | {KEY_VARIABLE: key, SETTINGS_VARIABLE: json.dumps(_plain(settings))}
+    told = {KEY_VARIABLE: key, SETTINGS_VARIABLE: json.dumps(_plain(settings))}
+    environment = os.environ | told | {"PYTHONPATH": os.pathsep.join(_module_path())}
     errors = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the child
     process = subprocess.Popen(
-        [sys.executable, "-m", "doc2x_sdk.local"],
+        [sys.executable, "-P", "-m", "doc2x_sdk.local"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=errors,
@@ -103,6 +106,23 @@ def settings_from_environment(environment: Mapping[str, str]) -> ServerSettings:
     if values.get("data"):
         values["data"] = Path(values["data"])
     return ServerSettings(**values, api_key=environment.get(KEY_VARIABLE) or None)
+
+
+def _module_path() -> list[str]:
+    """Where the child looks for modules: where this program does, but last in its own folder and the current one.
+
+    The folder of doc2x_sdk keeps its place, so that the child runs the same one.
+    """
+    home = str(Path(__file__).parents[2])
+    main = sys.modules.get("__main__")
+    last = set()
+    if getattr(main, "__spec__", None) is None:  # a script: `python -m` puts the current folder alone on the path
+        last.add(str(Path(getattr(main, "__file__", "")).parent))
+    with suppress(FileNotFoundError):  # it was removed
+        last.add(str(Path.cwd()))
+    last.discard(home)
+    entries = sorted((entry for entry in sys.path if entry and isinstance(entry, str)), key=last.__contains__)
+    return entries if home in entries else [home, *entries]
 
 
 def _plain(settings: ServerSettings) -> dict[str, Any]:

@@ -32,6 +32,7 @@ log = logging.getLogger("doc2x_sdk.local")
 
 START_SECONDS = 30.0
 STOP_SECONDS = 20.0
+SAFE_PATH = "PYTHONSAFEPATH"
 
 
 class LocalServer:
@@ -200,7 +201,7 @@ def serve(
         OutputError: the folder `data` of the settings can't be written.
     """
     stopped = threading.Event()
-    with _stop_signals(stopped), LocalServer(settings) as server:
+    with _stop_signals(stopped), _safe_path(), LocalServer(settings) as server:
         (announce or _print_line)(server.url)
         if stop_when_stdin_closes:
             threading.Thread(target=_wait_for_end_of_stdin, args=(stopped,), daemon=True).start()
@@ -229,6 +230,20 @@ def _stop_signals(stopped: threading.Event) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def _safe_path() -> Iterator[None]:
+    """Start workers as `python -P` does: the current directory is on their path until they are told this process's."""
+    before = os.environ.get(SAFE_PATH)
+    os.environ[SAFE_PATH] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[SAFE_PATH]
+        else:
+            os.environ[SAFE_PATH] = before
 
 
 @contextlib.contextmanager
