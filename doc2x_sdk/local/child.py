@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import weakref
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import fields
@@ -46,6 +47,10 @@ class LocalProcess:
         self._errors = errors
         self.url = url
         self.key = key
+        if hasattr(os, "register_at_fork"):
+            # A forked child would keep the pipe open, and so the server alive, when this process closes it or ends.
+            itself = weakref.ref(self)
+            os.register_at_fork(after_in_child=lambda: _let_go(itself()))
 
     def __repr__(self) -> str:
         return f"LocalProcess({self.url!r}, pid={self._process.pid})"
@@ -88,6 +93,7 @@ def start(settings: ServerSettings | None = None, *, timeout: float = START_SECO
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=errors,
+        bufsize=0,  # stdin is closed in forked children too, where the lock of a buffer might be held for ever
         env=environment,
     )
     url = _first_line(process, timeout)
@@ -106,6 +112,12 @@ def settings_from_environment(environment: Mapping[str, str]) -> ServerSettings:
     if values.get("data"):
         values["data"] = Path(values["data"])
     return ServerSettings(**values, api_key=environment.get(KEY_VARIABLE) or None)
+
+
+def _let_go(process: LocalProcess | None) -> None:
+    """Close a forked child's end of the pipe that its parent ends the server by."""
+    if process is not None and process._process.stdin is not None:
+        process._process.stdin.close()
 
 
 def _module_path() -> list[str]:

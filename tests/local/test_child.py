@@ -1,13 +1,21 @@
 """The server as a child of somebody's program: what it imports, and when it ends."""
 
+import os
 import shutil
+import signal
+import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
-from tests.local.caller import Caller, make_pdf
+from doc2x_sdk.local import child
+from doc2x_sdk.local.settings import ServerSettings
+from tests.local.caller import Caller, make_pdf, wait_for
+
+needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 
 PACKAGE = Path(__file__).parents[2] / "doc2x_sdk"
 CONVERTS = """
@@ -41,6 +49,16 @@ def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run Python in a folder."""
     command = [sys.executable, *arguments]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=60)
+
+
+def listens(url: str) -> bool:
+    """Whether a server takes connections."""
+    host, _, port = url.removeprefix("http://").rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), 5).close()
+    except ConnectionRefusedError:
+        return False
+    return True
 
 
 @pytest.mark.parametrize("beside", [False, True], ids=["in the current folder", "beside the script"])
@@ -82,3 +100,42 @@ def test_the_child_runs_the_package_that_its_program_found(papers: Path, tmp_pat
     done = run(checkout if here else papers, "-c", program, str(papers / "paper.pdf"))
     assert (done.returncode, done.stdout, done.stderr) == (0, "A paper\n", "")
     assert (tmp_path / "ran").exists()
+
+
+@needs_fork
+@pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
+def test_closing_does_not_wait_for_forked_children() -> None:
+    with child.start(ServerSettings(workers=1)) as process:
+        forked = os.fork()
+        if forked == 0:
+            signal.pause()
+            os._exit(1)
+        before = time.monotonic()
+    took = time.monotonic() - before
+    os.kill(forked, signal.SIGKILL)
+    os.waitpid(forked, 0)
+    assert took < child.STOP_SECONDS / 2
+    assert process._process.returncode == 0
+
+
+@needs_fork
+def test_the_server_of_a_killed_program_ends_though_its_forked_child_lives(tmp_path: Path) -> None:
+    program = """
+import os, signal
+from doc2x_sdk.local import child
+process = child.start()
+forked = os.fork()
+if forked == 0:
+    signal.pause()
+print(process.url, forked, flush=True)
+signal.pause()
+"""
+    with subprocess.Popen([sys.executable, "-c", program], cwd=tmp_path, stdout=subprocess.PIPE) as parent:
+        assert parent.stdout is not None
+        url, forked = parent.stdout.readline().decode().split()
+        assert listens(url)
+        parent.kill()
+    try:
+        wait_for(lambda: not listens(url), 10)
+    finally:
+        os.kill(int(forked), signal.SIGKILL)
