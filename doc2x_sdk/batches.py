@@ -108,7 +108,7 @@ class Batches(Steps):
             fail_fast=fail_fast,
             on_progress=on_progress,
         )
-        run = BatchRun(batch)
+        run = BatchRun(batch, self)
         self._runs.add(run)
         return run
 
@@ -209,6 +209,6 @@ class Batches(Steps):
         formats = (to,) if isinstance(to, str) else tuple(to)
         self._kit.formats.plan(formats)
         rescue = Rescue(self._kit, out=folder(out), to=formats, on_progress=on_progress)
-        run = RescueRun(rescue, jobs=count_of(jobs, "jobs", least=1))
+        run = RescueRun(rescue, self, jobs=count_of(jobs, "jobs", least=1))
         self._runs.add(run)
         return run

@@ -157,8 +157,7 @@ class Doc2X(Batches):
         from doc2x_sdk.local import child, extra  # noqa: PLC0415 - an extra, and only here
         from doc2x_sdk.local.settings import ServerSettings  # noqa: PLC0415
 
-        told = ServerSettings(**(server or {}))
-        process = child.start(told)
+        process = child.start(told := ServerSettings(**(server or {})))
         try:
             settings = {"base_url": process.url, "v1_base_url": process.url, **settings}
             loaded = config.load(apikey=process.key, api=api, only=OF_THIS_MACHINE, **settings)
@@ -166,6 +165,7 @@ class Doc2X(Batches):
             client._child = process
             client._engine = extra.engine_name(told.chunk_pages)
             client._open(api, loaded, clock or Clock(), formats or Formats.installed(), None)
+            process.end_with(client)
         except BaseException:
             process.close()
             raise

@@ -36,7 +36,8 @@ class StoppableRun:
     What was paid and not fetched stays in the ledger: another run goes on with it.
     """
 
-    def __init__(self, work: Work) -> None:
+    def __init__(self, work: Work, client: object) -> None:
+        self._client = client  # may end a server of its own when it is dropped
         self._work = work
         self._results = work.results()
         self._is_over = False
@@ -86,8 +87,8 @@ class StoppableRun:
 class BatchRun(StoppableRun):
     """A running batch."""
 
-    def __init__(self, batch: Batch) -> None:
-        super().__init__(batch)
+    def __init__(self, batch: Batch, client: object) -> None:
+        super().__init__(batch, client)
         self._batch = batch
 
     @property
@@ -104,8 +105,8 @@ class BatchRun(StoppableRun):
 class RescueRun(StoppableRun):
     """A running rescue. After a `stop`, what has come by then is still given out."""
 
-    def __init__(self, rescue: Rescue, *, jobs: int | None = None) -> None:
-        super().__init__(Crew(rescue, jobs))
+    def __init__(self, rescue: Rescue, client: object, *, jobs: int | None = None) -> None:
+        super().__init__(Crew(rescue, jobs), client)
         self._rescue = rescue
 
     def remaining(self) -> Iterator[ParseRow]:

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import warnings
 import weakref
 from collections.abc import Mapping
 from contextlib import suppress
@@ -45,6 +46,7 @@ class LocalProcess:
     def __init__(self, process: subprocess.Popen[bytes], errors: IO[bytes], url: str, key: str) -> None:
         self._process = process
         self._errors = errors
+        self._parent = os.getpid()
         self.url = url
         self.key = key
         if hasattr(os, "register_at_fork"):
@@ -67,9 +69,20 @@ class LocalProcess:
         return self._process.pid
 
     def close(self) -> None:
-        """End the child and wait for it; a child that does not end is killed."""
-        _end(self._process)
-        self._errors.close()
+        """End the child and wait for it; a child that does not end is killed. In a forked process it does nothing."""
+        if os.getpid() == self._parent:
+            _end(self._process)
+            self._errors.close()
+
+    def end_with(self, user: object) -> None:
+        """End the child with this object at the latest, or with the program; that warns with `ResourceWarning`."""
+        weakref.finalize(user, self._end_unclosed)
+
+    def _end_unclosed(self) -> None:
+        if os.getpid() == self._parent and not self._errors.closed:
+            self.close()
+            told = f"unclosed {self!r}: it has ended with its client; close that, or use it in a with statement"
+            warnings.warn(told, ResourceWarning, stacklevel=2)
 
 
 def start(settings: ServerSettings | None = None, *, timeout: float = START_SECONDS) -> LocalProcess:

@@ -1,5 +1,6 @@
 """The server as a child of somebody's program: what it imports, and when it ends."""
 
+import gc
 import os
 import shutil
 import signal
@@ -8,9 +9,11 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from doc2x_sdk import Doc2X
 from doc2x_sdk.local import child
 from doc2x_sdk.local.settings import ServerSettings
 from tests.local.caller import Caller, make_pdf, wait_for
@@ -122,6 +125,7 @@ def test_closing_does_not_wait_for_forked_children() -> None:
 def test_the_server_of_a_killed_program_ends_though_its_forked_child_lives(tmp_path: Path) -> None:
     program = """
 import os, signal
+from doc2x_sdk import Doc2X
 from doc2x_sdk.local import child
 process = child.start()
 forked = os.fork()
@@ -139,3 +143,60 @@ signal.pause()
         wait_for(lambda: not listens(url), 10)
     finally:
         os.kill(int(forked), signal.SIGKILL)
+
+
+def drop(held: list[Any]) -> None:
+    """Drop what is in a list, also where it is part of a cycle."""
+    held.clear()
+    gc.collect()
+
+
+def test_a_dropped_client_takes_its_server_along(papers: Path) -> None:
+    client = Doc2X.local(server={"workers": 1}, ledger=papers / "ledger.sqlite")
+    assert client.convert(papers / "paper.pdf").pages[0].md == "A paper"
+    url = client.settings.base_url
+    held = [client]
+    del client
+    with pytest.warns(ResourceWarning, match=f"unclosed LocalProcess.{url!r}.*close that, or use it in a with"):
+        drop(held)
+    assert not listens(url)
+
+
+def test_a_batch_keeps_the_server_of_a_client_that_nobody_holds(papers: Path) -> None:
+    client = Doc2X.local(server={"workers": 1}, ledger=papers / "ledger.sqlite", outage=2)
+    held = [client.convert_many([papers / "paper.pdf"], to="md", out=papers)]
+    del client
+    gc.collect()
+    assert [done.error for done in held[0]] == [None]
+    assert "A paper" in (papers / "paper.md").read_text()
+    with pytest.warns(ResourceWarning, match="unclosed LocalProcess"):
+        drop(held)
+
+
+UNCLOSED = """
+import os, sys
+from doc2x_sdk import Doc2X
+client = Doc2X.local(server={"workers": 1}, ledger="ledger.sqlite")
+if sys.argv[1] == "fork":
+    if os.fork() == 0:
+        sys.exit()
+    os.wait()
+    print(client.convert("paper.pdf").pages[0].md)
+    client.close()
+print(client.settings.base_url)
+"""
+
+
+@needs_fork
+def test_a_forked_child_that_exits_leaves_the_server_to_its_parent(papers: Path) -> None:
+    done = run(papers, "-W", "always::ResourceWarning", "-c", UNCLOSED, "fork")
+    assert done.returncode == 0
+    assert "LocalProcess" not in done.stderr
+    assert done.stdout.startswith("A paper\n")
+
+
+def test_the_server_of_an_unclosed_client_has_ended_when_the_program_has(papers: Path) -> None:
+    done = run(papers, "-W", "always::ResourceWarning", "-c", UNCLOSED, "exit")
+    assert done.returncode == 0
+    assert "ResourceWarning: unclosed LocalProcess" in done.stderr
+    assert not listens(done.stdout.strip())
