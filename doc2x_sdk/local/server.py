@@ -64,7 +64,7 @@ class LocalServer:
 
     @property
     def url(self) -> str:
-        """The origin to call, such as `http://127.0.0.1:40123`."""
+        """The origin to call, such as `http://127.0.0.1:40123`, also where it listens on all addresses."""
         return self._current.url
 
     def stats(self) -> Stats:
@@ -109,6 +109,8 @@ class _Running:
 
     def __init__(self, settings: ServerSettings, tools: Tools, folder: Path, listener: socket.socket) -> None:
         host, port = listener.getsockname()[:2]
+        if ipaddress.ip_address(host).is_unspecified:  # all addresses, of which this one is loopback
+            host = "::1" if ":" in host else "127.0.0.1"
         self.url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
         self._settings = settings
         self._folder = folder

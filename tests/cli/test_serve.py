@@ -7,6 +7,7 @@ import sys
 import pytest
 import requests
 
+from doc2x_sdk.cli.commands.serve import for_clients
 from tests.cli.command import EXAMPLE, LIKE_A_USER, UID, account, doc2x, ended, start
 
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="only Linux has such a folder")
@@ -39,6 +40,28 @@ def test_a_key_of_the_callers_own_making(tmp_path):
         end = ended(process)
     assert codes == [3, 6], "refused; let in, and the uid is not known"
     assert "word-of-my-own" not in end.err
+
+
+def test_on_all_addresses_it_prints_one_that_a_client_takes(tmp_path):
+    process = start("serve", "--host", "0.0.0.0")
+    url = process.stdout.readline().decode().strip()
+    try:
+        done = doc2x("convert", EXAMPLE, "--to", "txt", "--out", tmp_path, env=account(url))
+    finally:
+        process.terminate()
+        end = ended(process)
+    assert (done.code, done.lines) == (0, [str(tmp_path / "paper.txt")])
+    assert url.startswith("http://127.0.0.1:")
+    assert f"on this machine: DOC2X_BASE_URL={url} DOC2X_APIKEY=any\n" in end.err
+    port = url.rpartition(":")[2]
+    assert f"ssh -N -L {port}:127.0.0.1:{port}" in end.err
+
+
+def test_of_an_address_that_a_client_refuses_it_tells_what_works():
+    told = for_clients("http://192.0.2.2:8786", "192.0.2.2", has_key=False)
+    assert "DOC2X_BASE_URL" not in told
+    assert "serve on 127.0.0.1" in told
+    assert "ssh -L" in told
 
 
 def test_a_limit_and_a_folder(tmp_path):

@@ -30,7 +30,8 @@ LIMITS = "Limits, to try how a client takes them (off by default)"
     show_default=True,
     metavar="ADDRESS",
     section=ADDRESS,
-    help="Address to listen on. Another than loopback lets others in, without encryption.",
+    help="Address to listen on. Another than loopback lets others in, without encryption; of the clients there, "
+    "doc2x itself takes plain http on loopback only.",
 )
 @option(
     "--port",
@@ -98,8 +99,7 @@ def command(
 
     def announce(url: str) -> None:
         terminal.answer(url)
-        key = "<your --api-key>" if api_key else "any"
-        terminal.say(f"Doc2X answers there until Ctrl-C. For a client: DOC2X_BASE_URL={url} DOC2X_APIKEY={key}")
+        terminal.say(f"Doc2X answers there until Ctrl-C. {for_clients(url, host, has_key=api_key is not None)}")
 
     settings = ServerSettings(
         host=host,
@@ -112,3 +112,24 @@ def command(
         data=Path(data) if data else None,
     )
     serve(settings, announce=announce)
+
+
+def for_clients(url: str, host: str, *, has_key: bool) -> str:
+    """Say how clients are pointed at a server; this one takes plain http on loopback only."""
+    from urllib.parse import urlsplit
+
+    from doc2x_sdk.config import is_loopback
+
+    here = f"DOC2X_BASE_URL={url} DOC2X_APIKEY={'<your --api-key>' if has_key else 'any'}"
+    parts = urlsplit(url)
+    if not is_loopback(parts.hostname):
+        return (
+            "The clients of this package refuse plain http to another host than loopback: for them, serve on 127.0.0.1 "
+            "and forward a port of their machine to it, as `ssh -L` does."
+        )
+    if is_loopback(host):
+        return f"For a client: {here}"
+    return (
+        f"For a client on this machine: {here}\nOne on another machine takes plain http on loopback only: let it run "
+        f"`ssh -N -L {parts.port}:{parts.netloc} <this machine>` and use the same two settings."
+    )
