@@ -1,7 +1,8 @@
 """The six functions of Doc2X's first documentation: one v1 request each, blocking, without a client to keep.
 
-`from doc2x_sdk.functions import *` gives the six. They follow the settings (`DOC2X_V1_BASE_URL`, timeouts, proxies; see
-`doc2x_sdk.config`), but never the key of the configuration: `apikey` is what `refresh_key` returned, or an `sk-` key.
+`from doc2x_sdk.functions import *` gives the six. They follow the settings (timeouts, proxies; see `doc2x_sdk.config`),
+but never the key of the configuration: `apikey` is what `refresh_key` returned, or an `sk-` key. `DOC2X_V1_BASE_URL` is
+whom they ask, such as the URL that `doc2x serve` prints; `DOC2X_BASE_URL` is v2's and nothing to them.
 
 What may pass, a lost connection or the service's 5xx, is tried twice more with growing pauses; a `RateLimit`, a
 `FileError`, a refused key and an upload whose outcome is unknown are not. Parameters are checked before anything is

@@ -52,7 +52,7 @@ def test_on_all_addresses_it_prints_one_that_a_client_takes(tmp_path):
         end = ended(process)
     assert (done.code, done.lines) == (0, [str(tmp_path / "paper.txt")])
     assert url.startswith("http://127.0.0.1:")
-    assert f"on this machine: DOC2X_BASE_URL={url} DOC2X_APIKEY=any\n" in end.err
+    assert f"on this machine: DOC2X_BASE_URL={url} DOC2X_V1_BASE_URL={url} DOC2X_APIKEY=any\n" in end.err
     port = url.rpartition(":")[2]
     assert f"ssh -N -L {port}:127.0.0.1:{port}" in end.err
 
@@ -62,6 +62,20 @@ def test_of_an_address_that_a_client_refuses_it_tells_what_works():
     assert "DOC2X_BASE_URL" not in told
     assert "serve on 127.0.0.1" in told
     assert "ssh -L" in told
+
+
+def test_the_settings_that_it_prints_are_enough_for_v1_too():
+    process = start("serve")
+    url = process.stdout.readline().decode().strip()
+    try:
+        told = for_clients(url, "127.0.0.1", has_key=False)
+        settings = dict(word.split("=") for word in told.split() if "=" in word)
+        done = doc2x("quota", env=settings)
+    finally:
+        process.terminate()
+        end = ended(process)
+    assert (done.code, done.err) == (0, "")
+    assert told in end.err
 
 
 def test_a_limit_and_a_folder(tmp_path):

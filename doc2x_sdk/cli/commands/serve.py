@@ -89,7 +89,7 @@ def command(
     """Run Doc2X on this machine: a server that speaks the service's protocol and needs no account.
 
     The first line on standard output is its URL. It serves until Ctrl-C or SIGTERM. Any Doc2X client can be pointed
-    at it; of this one by DOC2X_BASE_URL.
+    at it; this one by DOC2X_BASE_URL, and for v1 (quota, --api v1, the six functions) by DOC2X_V1_BASE_URL.
     """
     from pathlib import Path
 
@@ -120,7 +120,8 @@ def for_clients(url: str, host: str, *, has_key: bool) -> str:
 
     from doc2x_sdk.config import is_loopback
 
-    here = f"DOC2X_BASE_URL={url} DOC2X_APIKEY={'<your --api-key>' if has_key else 'any'}"
+    key = "<your --api-key>" if has_key else "any"
+    here = f"DOC2X_BASE_URL={url} DOC2X_V1_BASE_URL={url} DOC2X_APIKEY={key}"
     parts = urlsplit(url)
     if not is_loopback(parts.hostname):
         return (
@@ -131,5 +132,5 @@ def for_clients(url: str, host: str, *, has_key: bool) -> str:
         return f"For a client: {here}"
     return (
         f"For a client on this machine: {here}\nOne on another machine takes plain http on loopback only: let it run "
-        f"`ssh -N -L {parts.port}:{parts.netloc} <this machine>` and use the same two settings."
+        f"`ssh -N -L {parts.port}:{parts.netloc} <this machine>` and use the same settings."
     )
