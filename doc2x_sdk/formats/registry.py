@@ -14,7 +14,7 @@ from doc2x_sdk.formats.offers import Offer, check_name, checked_offer
 from doc2x_sdk.formats.options import GUIDE, check_declared, typed_options
 from doc2x_sdk.formats.plan import NATIVE_SUFFIX, PARSE, Plan
 from doc2x_sdk.formats.plugins import PluginRow, Plugins, new_manager
-from doc2x_sdk.formats.shipped import package_for
+from doc2x_sdk.formats.shipped import how_to_install, package_for
 from doc2x_sdk.hookspecs import Exporter, Option
 from doc2x_sdk.models import NATIVE_FORMATS
 
@@ -213,7 +213,7 @@ class Formats:
             hint = f"{package} would offer it, but it is {row.state}: {row.reason}. "
         elif package is not None:
             own = f"The service's is {meant}. " if plain in ALIASES else ""
-            hint = f"{own}To get {name}: pip install {package}. "
+            hint = f"{own}To get {name}, {how_to_install(package)}. "
         else:
             hint = f"Is {meant} meant? " if meant else ""
         return hint + self._listed()

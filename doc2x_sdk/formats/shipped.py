@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-__all__ = ["SHIPPED", "package_for"]
+__all__ = ["SHIPPED", "how_to_install", "package_for"]
 
 PANDOC = """
     ansi asciidoc asciidoc_legacy asciidoctor bbcode bbcode_fluxbb bbcode_hubzilla bbcode_phpbb bbcode_steam
@@ -26,3 +26,9 @@ SHIPPED: Mapping[str, frozenset[str]] = {
 def package_for(name: str) -> str | None:
     """Return the package that offers a format once it is installed."""
     return next((package for package, names in SHIPPED.items() if name in names), None)
+
+
+def how_to_install(package: str) -> str:
+    """Say how to get a package of `SHIPPED`: they are in no index, so that a name alone installs nothing."""
+    where = "of doc2x-sdk's repository; in a checkout of that"
+    return f"install the plugin {package} {where}: pip install ./plugins/{package}"

@@ -69,7 +69,7 @@ def test_formats_tells_the_options_of_one(install: Install, capsys: pytest.Captu
     ]
     code, _, err = run(capsys, "formats", "epub")
     assert code == 2
-    assert "pip install doc2x-pandoc" in err
+    assert "pip install ./plugins/doc2x-pandoc" in err
 
 
 def test_a_plugins_command_is_found_and_takes_over_nothing(

@@ -3,6 +3,7 @@
 import importlib.metadata
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -16,9 +17,11 @@ from doc2x_sdk.errors import ConfigError
 from doc2x_sdk.formats.options import parse_options
 from doc2x_sdk.formats.plugins import PluginRow, new_manager
 from doc2x_sdk.formats.registry import Formats
+from doc2x_sdk.formats.shipped import SHIPPED
 from tests.plugins.conftest import GOOD, Exporter, Install, Plugin, formats_of, write_text
 from tests.support.scripted_service import told
 
+ROOT = Path(__file__).parents[2]
 Convert = Callable[..., Document]
 OWN = ("doc2x-test", "doc2x-good", "doc2x-bad", "doc2x-other")
 
@@ -184,14 +187,14 @@ def test_managers_are_each_clients_own() -> None:
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("epub", ["pip install doc2x-pandoc", "There are: md, md_dollar, tex, docx, json, txt"]),
-        ("parquet", ["pip install doc2x-rag"]),
-        ("xlsx", ["pip install doc2x-tables"]),
-        ("wordcount", ["pip install doc2x-example"]),
+        ("epub", ["pip install ./plugins/doc2x-pandoc", "There are: md, md_dollar, tex, docx, json, txt"]),
+        ("parquet", ["pip install ./plugins/doc2x-rag"]),
+        ("xlsx", ["pip install ./plugins/doc2x-tables"]),
+        ("wordcount", ["pip install ./plugins/doc2x-example"]),
         ("jsn", ["There is no format 'jsn'", "Is json meant?"]),
         ("MD", ["There is no format 'MD'", "Is md meant?"]),
         ("Word", ["There is no format 'Word'", "Is docx meant?"]),
-        ("markdown", ["The service's is md.", "To get markdown: pip install doc2x-pandoc"]),
+        ("markdown", ["The service's is md.", "To get markdown, install the plugin doc2x-pandoc of"]),
         ("parse", ["There is no format 'parse'"]),
         ("md,docx", ["There is no format 'md,docx'", "--to md --to docx"]),
     ],
@@ -200,6 +203,14 @@ def test_an_unknown_name_is_told_with_what_exists_and_what_to_install(name: str,
     with pytest.raises(ConfigError) as caught:
         Formats().plan(["md", name])
     told(caught.value, *words, "md_dollar")
+
+
+def test_what_is_said_to_be_installed_lies_there() -> None:
+    for package, names in SHIPPED.items():
+        with pytest.raises(ConfigError) as caught:
+            Formats().plan(min(names))
+        advised = re.findall(r"pip install (\S+)\. ", str(caught.value))
+        assert [(ROOT / path / "pyproject.toml").is_file() for path in advised] == [True], package
 
 
 def test_an_unknown_name_of_a_plugin_that_is_there_but_not_used_says_why(install: Install) -> None:
@@ -226,7 +237,7 @@ def test_each_native_is_planned_once() -> None:
         ([("a", "a")], ["a needs a"]),
         ([("a", "b"), ("b", "c"), ("c", "b")], ["b needs c needs b"]),
         ([("a", "gone")], ["'a' of doc2x-test needs 'gone': There is no format 'gone'"]),
-        ([("a", "epub")], ["pip install doc2x-pandoc"]),
+        ([("a", "epub")], ["pip install ./plugins/doc2x-pandoc"]),
     ],
 )
 def test_a_cycle_or_an_unknown_need_is_an_error_before_anything_is_sent(
@@ -305,7 +316,7 @@ def test_options_for_a_format_that_was_not_asked_for_are_refused() -> None:
     formats = formats_of(Plugin(Exporter(write_text, options=OPTIONS)))
     with pytest.raises(ConfigError, match="which was not asked for"):
         formats.plan("md", {"x": {"count": 1}})
-    with pytest.raises(ConfigError, match="pip install doc2x-pandoc"):
+    with pytest.raises(ConfigError, match=r"pip install \./plugins/doc2x-pandoc"):
         formats.plan("md", {"epub": {"toc": True}})
     for text in ("x.count", "count=3", ".k=v", "x.=v"):
         with pytest.raises(ConfigError, match=r"FORMAT\.KEY=VALUE"):
