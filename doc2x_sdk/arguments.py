@@ -8,7 +8,7 @@ from pathlib import Path
 
 from doc2x_sdk.errors import ConfigError
 
-__all__ = ["count_of", "flag", "folder", "several"]
+__all__ = ["count_of", "flag", "folder", "several", "whole"]
 
 
 def several(sources: Iterable[str | os.PathLike[str]]) -> Iterable[str | os.PathLike[str]]:
@@ -44,3 +44,14 @@ def folder(out: str | os.PathLike[str] | None, *, needed: bool = False) -> Path 
     if (out is None and needed) or (out is not None and not os.fspath(out)):
         raise ConfigError("`out` is empty", advice="Name a folder; '.' is the current one.")
     return None if out is None else Path(out)
+
+
+def whole(path: Path) -> Path:
+    """Return a path that leads to the same place when the program changes its folder; links are not followed.
+
+    Where the current folder is gone it stays as it is, and what opens it tells that.
+    """
+    try:
+        return path.absolute()
+    except OSError:
+        return path

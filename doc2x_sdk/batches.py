@@ -61,7 +61,8 @@ class Batches(Steps):
         not paid again. Two inputs of one name: the later one's results are named `{stem}-<8 digits of its sha256>`.
 
         Args:
-            sources: paths; a generator is read ahead by a few dozen, in worker threads, one at a time.
+            sources: paths, relative ones from the folder that the program is in at this call; a generator is read ahead
+                by a few dozen, in worker threads, one at a time.
             to: as for `convert`.
             out: as for `convert`.
             result_name: as for `convert`.

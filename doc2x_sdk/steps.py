@@ -47,7 +47,7 @@ class Steps:
     settings: Settings
 
     def _checked(self, wish: Wish, *, is_paid: bool = False) -> Wish:
-        """Return the wish; raise `ConfigError` for what this generation of the service lacks, and once it is closed.
+        """Return the wish, anchored; raise `ConfigError` for what this generation lacks, and once the client is closed.
 
         What is paid, and known by its uid, has options of its own.
         """
@@ -56,7 +56,7 @@ class Steps:
         for name in ("overwrite", "force", "retry_unknown", "retry_failed"):
             flag(getattr(wish, name), name)
         self._kit.service.check(None if is_paid else wish.parse, wish.export, wish.plan.natives)
-        return wish
+        return wish.anchored()
 
     def translate(
         self,

@@ -29,7 +29,7 @@ from doc2x_sdk.flow.callbacks import call_back
 from doc2x_sdk.flow.kit import Kit, Stopped
 from doc2x_sdk.flow.pipeline import convert_source
 from doc2x_sdk.flow.silence import Silence
-from doc2x_sdk.flow.source import open_source, printable
+from doc2x_sdk.flow.source import open_source
 from doc2x_sdk.flow.staging import staging
 from doc2x_sdk.flow.wish import Wish
 from doc2x_sdk.models import Document, Progress, ProgressCallback
@@ -119,7 +119,7 @@ class Batch:
         documents that were begun have ended, and at once what ends a process, where a callback raised it.
         """
         self._kit.sweep(self._wish.out)
-        with staging(self._wish.out):
+        with staging(self._wish.out, told=self._wish.given):
             pass
         try:
             self._hire()
@@ -186,9 +186,8 @@ class Batch:
     def _is_over(self) -> bool:
         return self.stop.is_set() or self.reason is not None
 
-    def _check(self, path: Path, number: int, template: str) -> Checked | Done:
+    def _check(self, path: Path, called: str, number: int, template: str) -> Checked | Done:
         """Check a path and fix the name of its results."""
-        called = printable(str(path))
 
         def check() -> Checked:
             with open_source(path, self._kit.settings, name=called) as source:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from doc2x_sdk.arguments import whole
 from doc2x_sdk.batch.done import Done
 from doc2x_sdk.batch.outage import Visit
 from doc2x_sdk.batch.workers import LOOK
@@ -35,16 +36,17 @@ class Checked:
     visit: Visit = field(compare=False, default_factory=Visit)
 
 
-Check = Callable[[Path, int, str], Checked | Done]
+Check = Callable[[Path, str, int, str], Checked | Done]
 
 
 class Feed:
     """Hands out checked documents to many threads. Memory does not grow with the number of paths.
 
     Args:
-        paths: may be a generator of any length; it is asked by one thread at a time, and may be slow.
+        paths: may be a generator of any length; it is asked by one thread at a time, and may be slow. Relative ones are
+            of the folder that the program is in now, wherever it is when they are taken.
         reserve: gives the template of a path's results; called for one path after another.
-        check: checks a path, given with its number and template; called from the threads that ask.
+        check: checks a path, given with what it is called, its number and template; called from the threads that ask.
         clock: tells how long a document has waited.
     """
 
@@ -56,6 +58,7 @@ class Feed:
         clock: Clock,
     ) -> None:
         self._paths = iter(paths)
+        self._here = whole(Path())
         self._reserve = reserve
         self._check = check
         self._clock = clock
@@ -173,7 +176,7 @@ class Feed:
             self._checking += 1
         checked: Checked | Done | None = None
         try:
-            checked = self._check(path, number, template)
+            checked = self._check(self._here / path, printable(str(path)), number, template)
         finally:
             with self._changed:
                 self._checking -= 1

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+from doc2x_sdk.arguments import whole
 from doc2x_sdk.batch.names import Names
 from doc2x_sdk.errors import Doc2XError, FileError, InputChanged, PagesLimitExceeded
 from doc2x_sdk.flow.book import parts_of
@@ -75,6 +76,7 @@ class Quote:
 
     def __init__(self, paths: Iterable[str | os.PathLike[str]], wish: Wish, kit: Kit) -> None:
         self._paths = iter(paths)
+        self._here = whole(Path())  # the program may change its folder
         self._wish = wish
         self._kit = kit
         self._names = Names(wish, kit)
@@ -109,7 +111,7 @@ class Quote:
         called = printable(str(path))
         template = self._names.reserve(path)
         try:
-            with open_source(path, self._kit.settings, name=called) as source:
+            with open_source(self._here / path, self._kit.settings, name=called) as source:
                 return self._of_source(source, template)
         except PagesLimitExceeded as error:
             return Quoted(called, "over_limit", error=error)

@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+from doc2x_sdk.arguments import whole
 from doc2x_sdk.batch.done import Done, is_to_fetch
 from doc2x_sdk.errors import ConfigError, Doc2XError, LedgerError, TaskFailed
 from doc2x_sdk.flow.callbacks import call_back
@@ -51,7 +52,7 @@ class Rescue:
         self.stop = threading.Event()
         self._kit = replace(kit, stop=self.stop, clock=kit.clock._replace(sleep=self._sleep))
         self._sleep_plain = kit.clock.sleep
-        self._out = out
+        self._out, self._given = None if out is None else whole(out), out  # the program may change its folder
         self._to = to
         self._on_progress = None if on_progress is None else partial(call_back, on_progress)
         self._names: dict[str, str] = {}
@@ -140,7 +141,7 @@ class Rescue:
             return Done(row.source, error=error.about(uid=row.uid, source=row.source))
         stem = path_of(row.source).stem or str(row.uid)
         name = self._free(out, f"{stem}-pages-{label}" if label else stem, row)
-        return Task(row, Wish(self._kit.formats.plan(self._to), out=out, name=name))
+        return Task(row, Wish(self._kit.formats.plan(self._to), out=out, name=name, given=self._given))
 
     def _of_group(self, row: ParseRow, group: list[ResultRow]) -> Task | Done:
         """Return the task of results that belong together."""
@@ -156,7 +157,7 @@ class Rescue:
             options.pop(other, None)
         out = self._out or target.parent
         name = literal(name) if self._out is None else self._free(out, name, row)
-        return Task(row, Wish(plan, export=ExportOptions(**options), out=out, name=name))
+        return Task(row, Wish(plan, export=ExportOptions(**options), out=out, name=name, given=self._given))
 
     def _free(self, out: Path, name: str, row: ParseRow) -> str:
         """Return the template of a name that no other document of this rescue has."""

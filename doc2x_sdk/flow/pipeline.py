@@ -197,12 +197,14 @@ class Conversion:
 
     def publisher(self, uid: str | None) -> Publisher:
         """Return the publisher of this document."""
-        name = result_name(self.wish.name, self.source, uid=uid, clock=self.kit.clock)
-        folder = self.wish.out
+        wish = self.wish
+        name = result_name(wish.name, self.source, uid=uid, clock=self.kit.clock)
+        folder = wish.out
         if folder is None:
             folder = self.stage / "results"
             folder.mkdir(exist_ok=True)
-        return Publisher(folder, name, overwrite=self.wish.overwrite, before_place=self.results.before_place)
+        before_place = self.results.before_place
+        return Publisher(folder, name, overwrite=wish.overwrite, before_place=before_place, told=wish.told)
 
     def make(self, todo: list[str], status: ParseStatus, publisher: Publisher, natives: Natives) -> None:
         """Fetch the native formats that are needed, then derive the others; each is published when it is ready.
@@ -292,7 +294,7 @@ class Conversion:
             source=self.source.name,
             uid=status.uid if status else None,
             pages=status.pages if status else (),
-            files={} if in_memory else self.results.files,
+            files={} if in_memory else self.results.files_told,
             contents=contents_of(publisher.folder) if in_memory and publisher else {},
             skipped=tuple(self.results.skipped),
             warnings=(*self.parses.warnings, *self.results.warnings, *(publisher.warnings if publisher else ())),

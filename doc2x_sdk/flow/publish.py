@@ -45,7 +45,8 @@ class Publisher:
     """Publishes the formats of one document under one name into one folder.
 
     All formats share one picture folder, `<name>_images`, where a name can only meet identical bytes. `before_place`
-    is called with a result's path and its sha256 just before it gets that name: the moment to write both down.
+    is called with a result's path and its sha256 just before it gets that name: the moment to write both down. Errors
+    name a path as `told` gives it.
     """
 
     def __init__(
@@ -55,8 +56,10 @@ class Publisher:
         *,
         overwrite: bool,
         before_place: Callable[[Path, str], None] | None = None,
+        told: Callable[[Path], Path] = Path,
     ) -> None:
         self._before_place = before_place
+        self._told = told
         self.folder = folder
         self.name = name
         self.overwrite = overwrite
@@ -91,7 +94,7 @@ class Publisher:
             last: its files may be moved away.
         """
         target = self.target(suffix)
-        with writing(target, "Publishing"):
+        with writing(self._told(target), "Publishing"):
             if bundle.main.suffix == ".docx":
                 staged = taken(bundle.main, stage / target.name, move=last)
                 return self._finish(staged, target, digest_of(staged))
@@ -105,7 +108,7 @@ class Publisher:
     def publish_loose(self, loose: Loose, suffix: str, stage: Path) -> bool:
         """Publish a native format that is in memory; otherwise as `publish`."""
         target = self.target(suffix)
-        with writing(target, "Publishing"):
+        with writing(self._told(target), "Publishing"):
             if self.is_taken(suffix):
                 return False
             links = self._place(list(loose.images), stage)
@@ -130,7 +133,7 @@ class Publisher:
         Raises `ExporterError` when the name of a further file is taken by something else.
         """
         target = self.target(suffix)
-        with writing(target, "Publishing"):
+        with writing(self._told(target), "Publishing"):
             if self.is_taken(suffix):
                 return False
             beside = self._beside(folder, files[1:])
@@ -178,7 +181,8 @@ class Publisher:
         for path, identity in self._used.items():
             if identity_of(path) != identity:
                 with inside(path, self.folder):  # tells of a link on the way there
-                    raise OutputError(f"Publishing: {path} was replaced while pictures were put in it", path=path)
+                    where = self._told(path)
+                    raise OutputError(f"Publishing: {where} was replaced while pictures were put in it", path=where)
         done = place(staged, target, overwrite=self.overwrite, is_synced=is_synced)
         sync_folder(self.folder)
         return done
@@ -239,7 +243,8 @@ class Publisher:
                 continue
             self._placed[candidate.as_posix()] = digest
             return candidate
-        raise OutputError(f"Publishing: {self._images / name} is taken by another picture", path=self._images / name)
+        where = self._told(self._images / name)
+        raise OutputError(f"Publishing: {where} is taken by another picture", path=where)
 
     def _warn(self, text: str, links: Mapping[str, str], target: Path) -> None:
         if not text.strip():

@@ -43,6 +43,11 @@ class Results:
         self.warnings: list[str] = []
 
     @property
+    def files_told(self) -> dict[str, Path]:
+        """Format to file, below the folder of the results as the caller named it."""
+        return {name: self._wish.told(path) for name, path in self.files.items()}
+
+    @property
     def _where(self) -> str:
         """What the input is called in the ledger; what is fetched by its uid keeps the name that it was sent under."""
         if self._source.size == 0 and self._receipt.row is not None:
@@ -78,18 +83,18 @@ class Results:
         known = self._kit.ledger.target_of(path_text(target), name)
         if known is None:
             return True
-        regular = target.is_file() and not target.is_symlink()
+        regular, told = target.is_file() and not target.is_symlink(), self._wish.told(target)
         if known.state == "publishing" and regular:
-            if known.sha256 == digest_there(target):
+            if known.sha256 == digest_there(target, told):
                 self._kit.ledger.finish(known)
                 known = known._replace(state="done", reason=None)
             elif target.stat().st_size == 0:  # the claim of a file system without hard links, see `disk.place`
                 target.unlink()
                 return False
         if known.source == self._where and known.source_sha256 != self._source.sha256:
-            raise InputChanged(f"{target} was made of an earlier content of this file", advice=REPLACE)
+            raise InputChanged(f"{told} was made of an earlier content of this file", advice=REPLACE)
         if known.state != "done" and (known.reason or "").startswith(OLDER):
-            raise InputChanged(f"{target} is older: a run that was to replace it did not get so far", advice=REPLACE)
+            raise InputChanged(f"{told} is older: a run that was to replace it did not get so far", advice=REPLACE)
         self._compare(known, target, name)
         if regular and target.stat().st_size == 0:
             self.warnings.append(f"{target.name} is empty, and stays as it is; {REPLACE_BRIEFLY}")
@@ -101,7 +106,7 @@ class Results:
         pages = before.pop("pages", None)
         if pages != wanted.pop("pages", None):
             made_of = "all pages" if pages is None else f"pages {pages} only"
-            raise InputChanged(f"{target} was made of {made_of} of this file", advice=REPLACE)
+            raise InputChanged(f"{self._wish.told(target)} was made of {made_of} of this file", advice=REPLACE)
         if before != wanted or not self._is_parsed_alike(known):
             self.warnings.append(f"{target.name} was made with other options and stays as it is; {REPLACE_BRIEFLY}")
 
@@ -159,13 +164,16 @@ class Results:
         self._receipt.result(ResultRow(name, *described, state, sha256, reason), wait=wait)
 
 
-def digest_there(target: Path) -> str:
-    """Return the sha256, in hex, of a file that may be a result. Raises `OutputError` when it can't be read."""
+def digest_there(target: Path, told: Path) -> str:
+    """Return the sha256, in hex, of a file that may be a result. Raises `OutputError` when it can't be read.
+
+    `told` is how the error names it.
+    """
     try:
         return digest_of(target)
     except OSError as error:
-        check_open_files(error, f"{target} can't be compared")
-        raise OutputError(f"{target} can't be read: {error.strerror}", path=target) from error
+        check_open_files(error, f"{told} can't be compared")
+        raise OutputError(f"{told} can't be read: {error.strerror}", path=told) from error
 
 
 def what_is_there(source: Source, wish: Wish, kit: Kit) -> Document | None:
@@ -180,7 +188,7 @@ def what_is_there(source: Source, wish: Wish, kit: Kit) -> Document | None:
     if results.todo(Publisher(wish.out, name, overwrite=False)):
         return None
     left, warnings = tuple(results.skipped), tuple(results.warnings)
-    return Document(source.name, uid, (), files=results.files, skipped=left, warnings=warnings)
+    return Document(source.name, uid, (), files=results.files_told, skipped=left, warnings=warnings)
 
 
 def todo_of(source: Source, wish: Wish, kit: Kit) -> list[str]:

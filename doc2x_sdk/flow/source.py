@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import BinaryIO, Literal
 
+from doc2x_sdk.arguments import whole
 from doc2x_sdk.config import Settings
 from doc2x_sdk.errors import FileError, InputChanged
 from doc2x_sdk.flow.disk import reading, writing
@@ -133,7 +134,7 @@ def open_source(given: Input, settings: Settings, *, name: str | None = None) ->
     elif isinstance(given, str) and not given:
         raise FileError("The path of the input is empty", source=name, fault="missing", advice="Name a file.")
     elif isinstance(given, str | os.PathLike):
-        yield checked(Path(given), name or os.fspath(given), settings)
+        yield checked(whole(Path(given)), name or os.fspath(given), settings)
     elif hasattr(given, "read"):
         with copied(given, settings, name) as (path, called):
             yield checked(path, called, settings)

@@ -29,19 +29,20 @@ MARK = ".lock"
 
 
 @contextmanager
-def staging(out: Path | None) -> Iterator[Path]:
+def staging(out: Path | None, *, told: Path | None = None) -> Iterator[Path]:
     """Yield a private folder on the file system of the results, and remove it afterwards.
 
-    Raises `OutputError` when `out` is no folder or can't be written; so it is entered before anything is paid.
+    Raises `OutputError` when `out` is no folder or can't be written; so it is entered before anything is paid. It names
+    the folder as `told`, where that is given.
     """
     folder = place_of(out)
-    what = "The output folder"
-    with writing(folder, what):
+    told, what = told or folder, "The output folder"
+    with writing(told, what):
         try:
             stage, held, descriptor = make(folder)
         except (FileNotFoundError, NotADirectoryError):
             if folder.exists() and not folder.is_dir():
-                raise OutputError(f"{what}: {folder} is not a folder", path=folder) from None
+                raise OutputError(f"{what}: {told} is not a folder", path=told) from None
             folder.mkdir(parents=True, exist_ok=True)
             stage, held, descriptor = make(folder)
     try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
+from doc2x_sdk.arguments import whole
 from doc2x_sdk.formats.registry import Plan
 from doc2x_sdk.models import ExportOptions, ParseOptions
 
@@ -24,6 +25,7 @@ class Wish(NamedTuple):
         retry_unknown: pay again where nobody can tell whether it was paid.
         retry_failed: parse again what the service gave up earlier.
         pages: the only pages to be parsed, such as "1-10,15"; None for all.
+        given: the folder of the results as the caller named it, where that is not `out`; see `anchored`.
     """
 
     plan: Plan
@@ -36,3 +38,16 @@ class Wish(NamedTuple):
     retry_unknown: bool = False
     retry_failed: bool = True
     pages: str | None = None
+    given: Path | None = None
+
+    def anchored(self) -> Wish:
+        """Return the wish with an absolute `out`: the program may change its folder."""
+        if self.out is None or self.out.is_absolute():
+            return self
+        return self._replace(out=whole(self.out), given=self.out)
+
+    def told(self, path: Path) -> Path:
+        """Return a path in `out` as the caller would write it."""
+        if self.out is None or self.given is None or not path.is_relative_to(self.out):
+            return path
+        return self.given / path.relative_to(self.out)

@@ -24,7 +24,7 @@ class Document:
         uid: the service's id of the parse, good for 24 hours after it (see `archived`); None when all that was asked
             for was there already.
         pages: the parse result, in order; empty when nothing was parsed.
-        files: format to its file, also where it was left as it was; empty with `out=None`.
+        files: format to its file, below `out` as it was given, also where it was left as it was; empty with `out=None`.
         contents: relative name to bytes, pictures included; filled with `out=None` only.
         skipped: formats whose file was there already and was left as it was (`overwrite` was not given).
         warnings: what is odd in the result, such as a picture that the Markdown names and the archive lacks.

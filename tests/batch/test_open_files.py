@@ -152,11 +152,11 @@ def test_results_are_not_called_others_because_nothing_can_be_opened(tmp_path: P
     with inside(tmp_path, tmp_path) as folder:
         with few_files(), pytest.raises(TooManyOpenFiles, match=r"picture\.jpg can't be compared"):
             folder.digest("picture.jpg")
-        assert folder.digest("picture.jpg") == digest_there(tmp_path / "picture.jpg")
+        assert folder.digest("picture.jpg") == digest_there(tmp_path / "picture.jpg", Path("picture.jpg"))
     with few_files(), pytest.raises(TooManyOpenFiles, match=r"picture\.jpg can't be compared"):
-        digest_there(tmp_path / "picture.jpg")
+        digest_there(tmp_path / "picture.jpg", Path("picture.jpg"))
     with pytest.raises(OutputError, match="can't be read: Is a directory"):
-        digest_there(tmp_path)
+        digest_there(tmp_path, tmp_path)
 
 
 def test_a_connection_for_which_there_is_no_file_says_so(service: ScriptedService) -> None:
