@@ -131,6 +131,7 @@ class Batch:
                     yield self._ends.not_sent(name, self.reason)
         finally:
             self.close()
+        yield from self._workers.left()
         failure = self._workers.failure or self._feed.failure
         if failure is not None:
             raise failure

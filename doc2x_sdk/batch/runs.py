@@ -64,7 +64,10 @@ class StoppableRun:
         self.close()
 
     def stop(self) -> None:
-        """Let no further document begin, from any thread or a signal handler; returns at once."""
+        """Let no further document begin, from any thread or a signal handler; returns at once.
+
+        What has come by then is still given out. What is left in work is in the ledger.
+        """
         self._work.stop.set()
 
     def close(self) -> None:
@@ -103,7 +106,7 @@ class BatchRun(StoppableRun):
 
 
 class RescueRun(StoppableRun):
-    """A running rescue. After a `stop`, what has come by then is still given out."""
+    """A running rescue."""
 
     def __init__(self, rescue: Rescue, client: object, *, jobs: int | None = None) -> None:
         super().__init__(Crew(rescue, jobs), client)

@@ -41,9 +41,7 @@ from tests.support.scripted_service import ScriptedService, failed, processing, 
 
 
 def workers() -> list[threading.Thread]:
-    return [
-        thread for thread in threading.enumerate() if thread.name.startswith("doc2x-") and "ledger" not in thread.name
-    ]
+    return [thread for thread in threading.enumerate() if re.match(r"doc2x-\d", thread.name)]
 
 
 def until(done: threading.Event) -> Step:
@@ -941,6 +939,38 @@ def test_where_the_first_error_ends_a_batch_the_others_are_not_told_to_have_it(
         if other is not first:
             assert type(other.error) is Doc2XError
             told(other.error, other.source, f"Not sent: the batch stopped at {first.source}: ", "the others")
+
+
+@pytest.mark.faults("CL-01")
+@pytest.mark.parametrize("at_work", [0, 2])
+def test_what_was_done_when_a_batch_was_stopped_is_given_out(
+    at_work: int, service: ScriptedService, papers: Papers, out: Path
+) -> None:
+    """The others are left to the next run."""
+    paths = papers(6 + at_work)
+    done = threading.Semaphore(0)
+    release = threading.Event()
+
+    def on_progress(progress: Progress) -> None:
+        if progress.stage == "publish":
+            done.release()
+        elif progress.stage == "export" and progress.source in map(str, paths[6:]):
+            release.wait(30.0)
+
+    with service.client(SkippingClock()) as client:
+        run = client.convert_many(paths, to="md", out=out, on_progress=on_progress)
+        given = [next(run)]
+        assert all(done.acquire(timeout=10.0) for _ in range(6))
+        while run.in_flight > at_work:
+            time.sleep(0.01)
+        run.stop()
+        release.set()
+        given += run
+        assert {each.source for each in given} >= set(map(str, paths[:6]))
+        assert not any(each.error for each in given)
+        again = {each.source: each.was_there for each in client.convert_many(paths, to="md", out=out)}
+    assert all(again[each.source] for each in given)
+    assert service.paid == len(paths)
 
 
 @pytest.mark.faults("CL-01")
