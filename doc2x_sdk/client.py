@@ -6,7 +6,6 @@ import logging
 import os
 from collections.abc import Mapping
 from dataclasses import replace
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, Self
 from weakref import WeakSet
 
@@ -21,6 +20,7 @@ from doc2x_sdk.clock import Clock
 from doc2x_sdk.errors import ConfigError, LedgerError
 from doc2x_sdk.flow import pipeline
 from doc2x_sdk.flow.budget import Budget
+from doc2x_sdk.flow.calls import Calls
 from doc2x_sdk.flow.fetch import ExportSlots
 from doc2x_sdk.flow.kit import Kit
 from doc2x_sdk.flow.receipts import tell_of_another_key
@@ -94,12 +94,11 @@ class Doc2X(Batches):
         service = open_service(api, loaded, clock=clock, environ=environ)
         account = LOCAL if self._child is not None else loaded.settings.account or loaded.key.fingerprint()
         self._ledger_fault: LedgerError | None = None
-        self._runs = WeakSet()
+        self._runs, self._calls = WeakSet(), Calls()
         self._kit = Kit(service, loaded.settings, clock, formats, ExportSlots(), self._open_ledger(clock), account)
         self._kit = replace(self._kit, archive=self._open_archive(clock))
         if self._kit.ledger is not None and account not in (LOCAL, loaded.settings.account):
-            others = tell_of_another_key(self._kit.ledger, account, clock.now())
-            self._kit = replace(self._kit, other_keys=others)
+            self._kit = replace(self._kit, other_keys=tell_of_another_key(self._kit.ledger, account, clock.now()))
 
     def _open_ledger(self, clock: Clock) -> Ledger | None:
         """Open the ledger; without a usable one single documents go on, with a warning, and batches refuse."""
@@ -172,10 +171,12 @@ class Doc2X(Batches):
         return client
 
     def close(self) -> None:
-        """Stop what batches and rescues still do, close the connections, and end the server that `local` started."""
+        """Stop batches, rescues and calls of other threads, close the connections, and end the server of `local`."""
         self._closed = True
+        self._kit.stop.set()
         for run in list(self._runs):
             run.cut_short(ConfigError("This client was closed before all was done", advice=GO_ON))
+        self._calls.leave()
         self._kit.service.close()
         if self._kit.ledger is not None:
             self._kit.ledger.close()
@@ -185,9 +186,7 @@ class Doc2X(Batches):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def __repr__(self) -> str:
@@ -195,8 +194,7 @@ class Doc2X(Batches):
         return f"Doc2X({kit.service.transport.base_url!r})" if kit is not None else "Doc2X(not made)"
 
     def __reduce__(self) -> NoReturn:
-        msg = "a client holds a key and connections and can't be pickled or copied; make one where it is needed"
-        raise TypeError(msg)
+        raise TypeError("a client holds a key and connections and can't be pickled or copied; make one where needed")
 
     @property
     def formats(self) -> Formats:
@@ -252,7 +250,7 @@ class Doc2X(Batches):
         Raises:
             BudgetExceeded: it would cost more than `max_pages`.
             OutcomeUnknown: an earlier attempt may have been paid; see `retry_unknown`.
-            ConfigError: an unknown format or option; nothing was sent.
+            ConfigError: an unknown format or option, nothing was sent; or the client was closed, and it says what was.
             FileError: the input can't be used; nothing was sent.
             WaitTimeout: the service is still at work; the uid in the error goes on.
             Doc2XError: all else, see `doc2x_sdk.errors`.
@@ -268,8 +266,9 @@ class Doc2X(Batches):
             retry_unknown,
             pages=pages,
         )
-        kit = replace(self._kit, budget=Budget(count_of(max_pages, "max_pages", least=0)))
-        return pipeline.convert(source, self._checked(wish), kit, name=name, on_progress=on_progress)
+        budget = Budget(count_of(max_pages, "max_pages", least=0))
+        with self._calls.one(replace(self._kit, budget=budget)) as kit:
+            return pipeline.convert(source, self._checked(wish), kit, name=name, on_progress=on_progress)
 
     def fetch(
         self,
@@ -297,4 +296,5 @@ class Doc2X(Batches):
             name=result_name,
             overwrite=overwrite,
         )
-        return pipeline.fetch(known_uid(uid), self._checked(wish, is_paid=True), self._kit, on_progress=on_progress)
+        with self._calls.one(self._kit, uid) as kit:
+            return pipeline.fetch(known_uid(uid), self._checked(wish, is_paid=True), kit, on_progress=on_progress)

@@ -12,9 +12,10 @@ from doc2x_sdk.config import Settings
 from doc2x_sdk.errors import ConfigError, Doc2XError, FileError, PagesLimitExceeded
 from doc2x_sdk.flow import pipeline
 from doc2x_sdk.flow.callbacks import Reporter, own_errors
+from doc2x_sdk.flow.calls import Calls
 from doc2x_sdk.flow.download import download
 from doc2x_sdk.flow.export import export
-from doc2x_sdk.flow.kit import Kit
+from doc2x_sdk.flow.kit import Kit, Stopped
 from doc2x_sdk.flow.parsed import parse_picture, send
 from doc2x_sdk.flow.publish import publish_file
 from doc2x_sdk.flow.source import Input, open_source
@@ -43,6 +44,7 @@ class Steps:
     """The steps below `Doc2X.convert`: upload, status, wait, export, download, and what only one generation has."""
 
     _kit: Kit
+    _calls: Calls
     _closed = False
     settings: Settings
 
@@ -94,7 +96,8 @@ class Steps:
         )
         self._checked(wish)
         warn_about_translation(stacklevel=2)
-        return pipeline.translate(source, wish, self._kit, name=name, on_progress=on_progress)
+        with self._calls.one(self._kit) as kit:
+            return pipeline.translate(source, wish, kit, name=name, on_progress=on_progress)
 
     def translation(
         self, uid: str, *, timeout: float | None = None, on_progress: ProgressCallback | None = None
@@ -141,8 +144,14 @@ class Steps:
                     advice="Use `convert`, which splits it, or choose some of its pages.",
                 )
             wish = self._checked(Wish(self._kit.formats.plan(()), options, force=force, retry_unknown=retry_unknown))
-            with self._kit.claim(checked, options) as receipt:
-                return send(checked, wish, self._kit, Reporter(checked.name, None), receipt, direct=direct)
+            report = Reporter(checked.name, None)
+            with self._calls.one(self._kit) as kit:
+                try:
+                    with kit.claim(checked, options) as receipt:
+                        return send(checked, wish, kit, report, receipt, direct=direct)
+                except Stopped as stopped:
+                    stopped.about(uid=report.uid, source=checked.name)
+                    raise
 
     def status(self, uid: str, *, picture: bool = False) -> ParseStatus:
         """Ask once how far a parse is; `picture` for the uid of a picture."""
@@ -172,19 +181,19 @@ class Steps:
 
     @own_errors
     def _wait(self, ask: Ask, uid: str, timeout: float | None, on_progress: ProgressCallback | None) -> ParseStatus:
-        kit = self._kit
         report = Reporter(f"uid {known_uid(uid)}", on_progress)
         report.uid = uid
-        return wait(
-            ask,
-            uid,
-            settings=kit.settings,
-            clock=kit.clock,
-            deadline=kit.clock.deadline(kit.settings.parse_timeout if timeout is None else timeout),
-            floor=kit.floor,
-            silence=kit.silence,
-            on_progress=lambda percent: report("parse", percent, 100),
-        )
+        with self._calls.one(self._kit, uid) as kit:
+            return wait(
+                ask,
+                uid,
+                settings=kit.settings,
+                clock=kit.clock,
+                deadline=kit.clock.deadline(kit.settings.parse_timeout if timeout is None else timeout),
+                floor=kit.floor,
+                silence=kit.silence,
+                on_progress=lambda percent: report("parse", percent, 100),
+            )
 
     def export(
         self,
@@ -203,9 +212,9 @@ class Steps:
             raise ConfigError(
                 f"The service does not export to {to!r}", advice=f"Choose from: {', '.join(NATIVE_FORMATS)}."
             )
-        kit, options = self._kit, ExportOptions(formula, formula_level, merge_tables)
-        kit.service.check(None, options, (to,))
-        with kit.slots.of(known_uid(uid)):
+        options = ExportOptions(formula, formula_level, merge_tables)
+        self._kit.service.check(None, options, (to,))
+        with self._calls.one(self._kit, uid) as kit, kit.slots.of(known_uid(uid)):
             return export(
                 kit.service,
                 uid,
@@ -223,8 +232,8 @@ class Steps:
             OutputError: the file is there and `overwrite` was not given.
         """
         final = Path(target)
-        with publish_file(final, overwrite=overwrite) as staged:
-            download(self._kit.service, link, staged, settings=self.settings, clock=self._kit.clock)
+        with self._calls.one(self._kit, link.uid) as kit, publish_file(final, overwrite=overwrite) as staged:
+            download(kit.service, link, staged, settings=self.settings, clock=kit.clock)
         return final
 
     def parse_image(
@@ -245,8 +254,7 @@ class Steps:
             FileError: not a JPEG or PNG picture.
             OutcomeUnknown: no answer came, now or earlier: it may have been paid; see `retry_unknown`.
         """
-        kit = self._kit
-        with open_source(source, self.settings, name=name) as checked:
+        with open_source(source, self.settings, name=name) as checked, self._calls.one(self._kit) as kit:
             if not checked.is_picture:
                 raise FileError("This is a PDF, not a picture", source=checked.name, advice="Use `convert`.")
             if not kit.service.answers_pictures:
@@ -260,7 +268,7 @@ class Steps:
             try:
                 with kit.claim(checked, wish.parse) as receipt:
                     return parse_picture(checked, wish, kit, report, receipt)
-            except Doc2XError as error:
+            except (Doc2XError, Stopped) as error:
                 error.about(uid=report.uid, source=checked.name)
                 raise
 

@@ -10,7 +10,6 @@ import logging
 import operator
 import os
 import threading
-import time
 from collections.abc import Generator, Iterable
 from contextlib import suppress
 from dataclasses import replace
@@ -67,14 +66,12 @@ class Batch:
         on_progress: ProgressCallback | None = None,
     ) -> None:
         self.stop, self._hold = threading.Event(), threading.Event()
-        self._sleep_plain = kit.clock.sleep
-        clock = kit.clock._replace(sleep=self._sleep)
-        self._plain = kit.clock._replace(sleep=self._nap)
+        kit = kit.stoppable(self.stop)
+        self._plain, clock = kit.clock, kit.clock._replace(sleep=self._sleep)
         silence = Silence(kit.settings.outage)
         self._kit = replace(
             kit,
             clock=clock,
-            stop=self.stop,
             hold=self._hold,
             in_batch=True,
             silence=silence,
@@ -147,17 +144,9 @@ class Batch:
     def _sleep(self, seconds: float) -> None:
         """Sleep; a document at work then waits while the service gives no answer."""
         if self._visit is None:
-            self._nap(seconds)
+            self._plain.sleep(seconds)
         else:
             self._outage.sleep(self._visit, seconds)
-
-    def _nap(self, seconds: float) -> None:
-        """Sleep, unless the batch is stopped meanwhile."""
-        if self._sleep_plain is not time.sleep:
-            self._sleep_plain(seconds)
-        else:
-            self.stop.wait(seconds)
-        self._kit.check_stop()
 
     def _progress(self, progress: Progress) -> None:
         """Pass a step on; one of the parse comes with an answer of the service."""

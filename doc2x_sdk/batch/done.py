@@ -21,7 +21,7 @@ from doc2x_sdk.errors import (
 )
 from doc2x_sdk.flow.callbacks import CallbackRaised
 from doc2x_sdk.ledger.ledger import Ledger
-from doc2x_sdk.ledger.rows import LOCAL, ParseKey
+from doc2x_sdk.ledger.rows import ARRIVED, LOCAL, UNSENT, ParseKey
 from doc2x_sdk.models import Document
 
 __all__ = ["STOPPING", "Done", "because", "is_not_there", "is_to_fetch", "is_unsent", "unexpected"]
@@ -31,8 +31,6 @@ STOPPING = (AuthError, QuotaExceeded, BudgetExceeded, DiskFull, TooManyOpenFiles
 """Errors that concern every document to come, and so end a batch."""
 
 GO_ON = "Correct or leave out that one; the same call goes on with the others."
-PAID = {"submitted", "parsed"}
-UNSENT = {"planned", "reserving"}
 NOT_THERE = UNSENT | {"uploading"}
 
 
@@ -72,7 +70,7 @@ def is_to_fetch(error: Doc2XError, ledger: Ledger | None, key: ParseKey) -> bool
     if error.uid is None or key.account == LOCAL or isinstance(error, OF_THE_DOCUMENT):
         return False
     states = states_of(ledger, key)
-    return bool(states) and states <= PAID
+    return bool(states) and states <= ARRIVED
 
 
 def is_unsent(ledger: Ledger | None, key: ParseKey) -> bool:

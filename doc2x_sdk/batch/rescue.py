@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -50,8 +48,7 @@ class Rescue:
         self, kit: Kit, *, out: Path | None, to: tuple[str, ...], on_progress: ProgressCallback | None = None
     ) -> None:
         self.stop = threading.Event()
-        self._kit = replace(kit, stop=self.stop, clock=kit.clock._replace(sleep=self._sleep))
-        self._sleep_plain = kit.clock.sleep
+        self._kit = kit.stoppable(self.stop)
         self._out, self._given = None if out is None else whole(out), out  # the program may change its folder
         self._to = to
         self._on_progress = None if on_progress is None else partial(call_back, on_progress)
@@ -98,14 +95,6 @@ class Rescue:
     def passed_over(self) -> PassedOver:
         """Count what is left alone."""
         return passed_over(self._kit)
-
-    def _sleep(self, seconds: float) -> None:
-        """Sleep, unless it is stopped meanwhile."""
-        if self._sleep_plain is time.sleep:
-            self.stop.wait(seconds)
-        else:
-            self._sleep_plain(seconds)
-        self._kit.check_stop()
 
     def _tasks(self, row: ParseRow) -> Iterator[Task | Done]:
         """Yield what is to be fetched of a parse: one task for each place, name and set of export options."""

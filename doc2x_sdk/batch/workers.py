@@ -13,13 +13,13 @@ from contextlib import suppress
 
 from doc2x_sdk.batch.done import Done
 from doc2x_sdk.errors import ConfigError
+from doc2x_sdk.flow.calls import LEAVE_WITHIN
 
 __all__ = ["LOOK", "Workers"]
 
 log = logging.getLogger("doc2x_sdk")
 
 RESULTS_AHEAD = 64  # that wait for the caller before the threads do
-LEAVE_WITHIN = 2.0  # seconds for which threads that were stopped are waited for; what they do after that costs nothing
 MORE_THREADS = "Raise its limit of threads (`ulimit -u`, or the container's), then run it again; nothing was sent."
 LOOK = 0.2  # seconds between two looks at whether the work was stopped
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from doc2x_sdk.clock import Clock
 from doc2x_sdk.config import Settings
@@ -21,7 +22,7 @@ from doc2x_sdk.flow.source import Source
 from doc2x_sdk.flow.staging import SharedStaging, sweep
 from doc2x_sdk.flow.wait import FAST, poll_floor
 from doc2x_sdk.formats.registry import Formats
-from doc2x_sdk.ledger.ledger import Ledger
+from doc2x_sdk.ledger.ledger import Ledger, Receipt
 from doc2x_sdk.ledger.rows import ParseKey
 from doc2x_sdk.models import ParseOptions
 from doc2x_sdk.service.contract import Service
@@ -41,7 +42,23 @@ def nothing() -> None:
 
 
 class Stopped(Exception):
-    """The work was asked to stop; what was paid is in the ledger and goes on with the same command."""
+    """The work was asked to stop; what was paid is in the ledger and goes on with the same command.
+
+    Attributes:
+        uid, source: as those of an error.
+        states: of the receipts that were held; empty where there were none.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.uid: str | None = None
+        self.source: str | None = None
+        self.states: set[str] = set()
+
+    def about(self, *, uid: str | None = None, source: str | None = None) -> Self:
+        """Fill in what is not known yet, as errors do."""
+        self.uid, self.source = self.uid or uid, self.source or source
+        return self
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -85,6 +102,20 @@ class Kit:
         """Seconds until the first look at an export."""
         return 0.05 if self.floor < FAST else 1.0 if self.in_batch else 0.5
 
+    def stoppable(self, stop: threading.Event) -> Kit:
+        """Return the kit of work that ends when `stop` is set: its clock's sleep does, and then raises `Stopped`."""
+        plain = self.clock.sleep
+
+        def sleep(seconds: float) -> None:
+            if plain is time.sleep:
+                stop.wait(seconds)
+            else:
+                plain(seconds)
+            if stop.is_set():
+                raise Stopped
+
+        return replace(self, stop=stop, clock=self.clock._replace(sleep=sleep))
+
     def check_stop(self) -> None:
         """Raise `Stopped` once the work was asked to stop."""
         if self.stop.is_set():
@@ -127,9 +158,12 @@ class Kit:
             yield NoReceipt()
             return
         key = self.key_of_source(source, options, identity=identity, pages=pages)
-        with self.ledger.claim(
-            key, source=where_of(source), size=source.size, pages=source.pages, check=self.check_claim
-        ) as receipt:
+        with (
+            self.ledger.claim(
+                key, source=where_of(source), size=source.size, pages=source.pages, check=self.check_claim
+            ) as receipt,
+            noting(receipt),
+        ):
             yield receipt
 
     def key_of_source(
@@ -173,7 +207,20 @@ class Kit:
             yield NoReceipt()
             return
         key = ParseKey(row.account, row.sha256, row.options)
-        with self.ledger.claim(
-            key, source=row.source, size=row.size, pages=row.pages, check=self.check_claim
-        ) as receipt:
+        with (
+            self.ledger.claim(
+                key, source=row.source, size=row.size, pages=row.pages, check=self.check_claim
+            ) as receipt,
+            noting(receipt),
+        ):
             yield receipt if receipt.row.uid == uid else NoReceipt()
+
+
+@contextmanager
+def noting(receipt: Receipt) -> Iterator[None]:
+    """Note on a `Stopped` from the block how far the receipt was."""
+    try:
+        yield
+    except Stopped as stopped:
+        stopped.states.add(receipt.row.state)
+        raise

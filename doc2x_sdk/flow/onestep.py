@@ -57,9 +57,11 @@ def pay_once(
             except CallbackRaised:  # while the body was read: it was not sent to its end
                 receipt.unpaid()
                 raise
-            except Stopped:
+            except Stopped as stopped:
                 if body.tell() < len(body):
                     receipt.unpaid()
+                else:
+                    stopped.states.add("unknown")  # also where there is no receipt
                 raise
             if answer is not None:
                 uid = uid_of(answer)

@@ -28,7 +28,7 @@ from doc2x_sdk.flow.source import Source
 from doc2x_sdk.flow.upload import is_stored, upload
 from doc2x_sdk.flow.wait import wait
 from doc2x_sdk.flow.wish import Wish
-from doc2x_sdk.ledger.rows import LOCAL, RESULT_SECONDS, ParseRow
+from doc2x_sdk.ledger.rows import LOCAL, RESULT_SECONDS, UNSENT, ParseRow
 from doc2x_sdk.models import ImageResult, ParseOptions, ParseStatus
 from doc2x_sdk.service.answers import NOT_FOUND
 from doc2x_sdk.service.contract import ask_for
@@ -41,8 +41,6 @@ ARRIVES_WITHIN = 30.0
 """Seconds in which the bytes of a run that was killed show up in the status, if they arrived at all."""
 SAYS_NOTHING = frozenset({"internal_error"})
 """Codes of a status call that failed by itself: the parse may be well, and its uid stays."""
-UNSENT = frozenset({"planned", "reserving"})
-"""States in which nothing was sent."""
 HEARD_OF_WITHIN = 3600.0
 """Seconds after which the service has heard of what was sent, so that a first look need not wait."""
 KEPT_FOR = RESULT_SECONDS + 3600.0

@@ -22,7 +22,7 @@ from doc2x_sdk.flow.derive import Exporters, announce, is_processed, post_proces
 from doc2x_sdk.flow.fetch import Natives
 from doc2x_sdk.flow.filenames import result_name
 from doc2x_sdk.flow.kept import KeptNatives
-from doc2x_sdk.flow.kit import Kit
+from doc2x_sdk.flow.kit import Kit, Stopped
 from doc2x_sdk.flow.loose import Loose
 from doc2x_sdk.flow.naming import settled
 from doc2x_sdk.flow.parsed import parse
@@ -75,7 +75,7 @@ def convert_source(source: Source, wish: Wish, kit: Kit, *, on_progress: Progres
             return done
         with kit.staging.folder(wish.out) as stage:
             return Conversion(source, wish, kit, stage, report).run()
-    except Doc2XError as error:
+    except (Doc2XError, Stopped) as error:
         error.about(uid=report.uid, source=source.name)
         raise
 
@@ -112,7 +112,7 @@ def fetch(uid: str, wish: Wish, kit: Kit, *, on_progress: ProgressCallback | Non
                 conversion = Conversion(source, wish, kit, stage, report)
                 status, natives = conversion.parses.of_uid(uid, receipt, waited, is_picture=is_picture)
                 return conversion.export(status, receipt, natives)
-        except Doc2XError as error:
+        except (Doc2XError, Stopped) as error:
             error.about(uid=uid)
             raise
 
@@ -131,7 +131,7 @@ def translate(
             with kit.claim(source, wish.parse) as receipt:
                 status = parse(source, wish, kit, report, receipt)
             return Translation(source.name, status.uid, status.translation)
-        except Doc2XError as error:
+        except (Doc2XError, Stopped) as error:
             error.about(uid=report.uid, source=source.name)
             if isinstance(error, WaitTimeout):
                 error.advice = "Do not upload again: `client.translation(uid)` goes on from here."

@@ -14,9 +14,11 @@ from doc2x_sdk.errors import LedgerError
 from doc2x_sdk.ledger.files import open_reader
 
 __all__ = [
+    "ARRIVED",
     "LOCAL",
     "PAID",
     "RESULT_SECONDS",
+    "UNSENT",
     "ParseKey",
     "ParseRow",
     "ResultRow",
@@ -31,6 +33,10 @@ __all__ = [
 LOCAL = "local"
 """The account of the servers that `Doc2X.local` starts, whose uids die with them."""
 PAID = ("uploading", "submitted", "parsed")
+UNSENT = frozenset({"planned", "reserving"})
+"""States in which nothing was sent."""
+ARRIVED = frozenset({"submitted", "parsed"})
+"""States of a parse that is paid and at the service."""
 """The states of a parse that was paid for, or may have been, and has a uid."""
 LACKS_RESULT = "EXISTS (SELECT 1 FROM result WHERE result.parse = parse.id AND result.state != 'done')"
 TO_BE_DONE = """
