@@ -62,7 +62,7 @@ class Batches(Steps):
 
         Args:
             sources: paths, relative ones from the folder that the program is in at this call; a generator is read ahead
-                by a few dozen, in worker threads, one at a time.
+                by a few dozen, in worker threads, one at a time; one that blocks at the end of a batch is left alone.
             to: as for `convert`.
             out: as for `convert`.
             result_name: as for `convert`.

@@ -120,11 +120,11 @@ class Batch:
             pass
         try:
             self._hire()
-            yield from self._workers.results(idle=self._grow)
+            yield from self._workers.results(idle=self._grow, away=self._away)
             if self.reason is not None:
                 for checked in self._feed.left_over():
                     yield self._ends.stopped(checked, self.reason)
-                for name in self._feed.rest():
+                for name in self._feed.rest(self.stop.is_set):
                     yield self._ends.not_sent(name, self.reason)
         finally:
             self.close()
@@ -172,6 +172,10 @@ class Batch:
                 if done is not None:
                     self._judge(done)
                     self._workers.give(done)
+
+    def _away(self) -> int:
+        """Return how many threads are in the caller's generator although nothing more is to begin: one at most."""
+        return int(self._is_over() and self._feed.is_asking)
 
     def _is_over(self) -> bool:
         return self.stop.is_set() or self.reason is not None

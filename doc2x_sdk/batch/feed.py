@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import heapq
+import logging
 import os
+import queue
 import threading
+import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,10 +20,13 @@ from doc2x_sdk.batch.outage import Visit
 from doc2x_sdk.batch.workers import LOOK
 from doc2x_sdk.clock import Clock
 from doc2x_sdk.errors import FileError
+from doc2x_sdk.flow.calls import LEAVE_WITHIN
 from doc2x_sdk.flow.source import Source, printable
 from doc2x_sdk.flow.wish import Wish
 
 __all__ = ["Checked", "Feed"]
+
+log = logging.getLogger("doc2x_sdk")
 
 WINDOW = 64  # documents checked ahead, among which the next is chosen
 SHORT_EVERY = 5  # the share of documents that go as the shortest: their exports fill the time of the long parses
@@ -57,6 +64,7 @@ class Feed:
         check: Check,
         clock: Clock,
     ) -> None:
+        self._is_there = isinstance(paths, list | tuple)
         self._paths = iter(paths)
         self._here = whole(Path())
         self._reserve = reserve
@@ -86,8 +94,11 @@ class Feed:
                 while True:
                     if is_stopped():
                         return None
-                    if self.is_empty:
-                        return self._put_off.popleft() if self._put_off else None
+                    if self.is_empty and not self._put_off:
+                        return None
+                    if self._is_time_for_put_off():
+                        self._fill_by = self._clock.monotonic() + FILLED_WITHIN
+                        return self._put_off.popleft()
                     if self._is_ripe():
                         return self._pop()
                     if self._may_ask():
@@ -116,21 +127,84 @@ class Feed:
         with self._changed:
             self._changed.notify_all()
 
-    def rest(self) -> Iterator[str]:
-        """Yield the names of the inputs that were not handed out; nothing may ask any more."""
+    @property
+    def is_asking(self) -> bool:
+        """Whether a thread is in the iterable of paths, for as long as that takes."""
+        return self._asking
+
+    def rest(self, is_stopped: Callable[[], bool]) -> Iterator[str]:
+        """Yield the names of the inputs that were not handed out; nothing may begin any more.
+
+        An iterable that lets wait for 2 s in all, or until it is stopped, is left alone with the thread that is in it.
+        """
+        left = LEAVE_WITHIN
         with self._changed:
-            while self._asking or self._checking:
+            while self._checking or (self._asking and left > 0.0 and not is_stopped()):
+                began = time.monotonic()
                 self._changed.wait(LOOK)
+                left -= time.monotonic() - began if self._asking else 0.0
             window, self._window = self._window, []
+            is_left = self._asking
         yield from (each.source.name for each in sorted(window, key=lambda each: each.rank[1]))
-        if self.failure is None:
-            yield from (printable(os.fspath(path)) for path in self._paths)
+        if self.failure is None and self._is_there:
+            yield from (name_of(given) for given in self._paths)
+        elif self.failure is None and not is_left:
+            is_left = yield from self._drained(left, is_stopped)
+        if is_left:
+            log.warning("the generator of the inputs is left alone where it is; what it would still give is not told")
+
+    def _drained(self, left: float, is_stopped: Callable[[], bool]) -> Generator[str, None, bool]:
+        """Yield the names of what a generator still gives; return whether it was left alone.
+
+        A thread of its own is in it, since it may block for ever, and can't be closed meanwhile.
+        """
+        names: queue.Queue[str | None] = queue.Queue(WINDOW)
+        gone = threading.Event()
+
+        def hand_over(name: str | None) -> None:
+            while not gone.is_set():
+                with suppress(queue.Full):
+                    names.put(name, timeout=LOOK)
+                    return
+
+        def take() -> None:
+            try:
+                for given in self._paths:
+                    hand_over(name_of(given))
+                    if gone.is_set():
+                        return
+            except BaseException as error:  # noqa: BLE001 - as in `_ask`
+                self.failure = error
+            hand_over(None)
+
+        threading.Thread(target=take, name="doc2x-inputs", daemon=True).start()
+        try:
+            while left > 0.0 and not is_stopped():
+                began = time.monotonic()
+                try:
+                    name = names.get(timeout=min(left, LOOK))
+                except queue.Empty:
+                    left -= time.monotonic() - began
+                    continue
+                left -= time.monotonic() - began
+                if name is None:
+                    return False
+                yield name
+        finally:
+            gone.set()
+        return True
 
     def _may_ask(self) -> bool:
         return not self._asking and not self._exhausted and len(self._window) + self._checking < WINDOW
 
     def _is_over(self) -> bool:
         return self._exhausted and not self._checking and not self._asking
+
+    def _is_time_for_put_off(self) -> bool:
+        """Tell whether there are no others to go before those that were put off, or these let wait."""
+        if not self._put_off or self._window:
+            return False
+        return self._is_over() or self._clock.monotonic() >= self._fill_by
 
     def _is_ripe(self) -> bool:
         """Tell whether a document of the window may go."""
@@ -188,8 +262,13 @@ class Feed:
         return checked if isinstance(checked, Done) else None
 
 
+def name_of(given: object) -> str:
+    """Return what an input is called, also one that is no path."""
+    return printable(os.fspath(given) if isinstance(given, str | os.PathLike) else repr(given)[:60])
+
+
 def no_path(given: object) -> Done:
     """Return the error of an input that is no path; the others go on."""
-    called = printable(repr(given)[:60])
+    called = name_of(given)
     told = f"An input of a batch is a path, not {type(given).__name__}"
     return Done(called, error=FileError(told, source=called, advice="`convert` takes bytes and open files."))

@@ -75,9 +75,12 @@ class Workers:
         if done is not None:
             self._late.append(done)
 
-    def results(self, idle: Callable[[], None] = lambda: None) -> Iterator[Done]:
-        """Yield results until all threads have ended or the work is stopped; `idle` is called while none comes."""
-        while (self._working or not self._done.empty()) and not self._stop.is_set():
+    def results(self, idle: Callable[[], None] = lambda: None, away: Callable[[], int] = lambda: 0) -> Iterator[Done]:
+        """Yield results until all threads have ended or the work is stopped; `idle` is called while none comes.
+
+        Nor is waited for as many threads as are `away`, from which nothing is to come.
+        """
+        while (self._working > away() or not self._done.empty()) and not self._stop.is_set():
             try:
                 done = self._done.get(timeout=LOOK)
             except queue.Empty:

@@ -1048,3 +1048,41 @@ def test_a_slow_generator_neither_delays_what_is_there_nor_the_end(
         assert time.monotonic() - began < 5.0
         more.set()
     assert service.paid == 3
+
+
+@pytest.mark.faults("CL-01")
+@pytest.mark.parametrize("blocks", ["a worker", "the rest"])
+@pytest.mark.parametrize("why", ["an error", "an outage", "an error and a stop"])
+def test_a_generator_that_blocks_does_not_hold_the_end_of_a_batch(
+    why: str, blocks: str, service: ScriptedService, papers: Papers, out: Path
+) -> None:
+    """It blocks a worker, or who tells what was not begun; it is left alone, and what it gives later is not sent."""
+    release, resumed = threading.Event(), threading.Event()
+    count = 3 if blocks == "a worker" else 80
+    paths = papers(count + 1)
+
+    def slowly() -> Iterator[Path]:
+        yield from paths[:count]
+        release.wait(15.0)
+        resumed.set()
+        yield paths[count]
+
+    service.always("preupload", close() if why == "an outage" else reply(json=envelope(code="parse_new_reason")))
+    with service.client(SkippingClock(), retries=0) as client:
+        run = client.convert_many(slowly(), to="md", out=out, fail_fast=True, jobs=2)
+        began = time.monotonic()
+        done = [next(run)]
+        if why == "an error and a stop":
+            run.stop()
+        done += run
+        assert time.monotonic() - began < 8.0
+        if why != "an error and a stop":
+            assert {each.source for each in done} == set(map(str, paths[:count]))
+        assert run.reason is not None
+        assert not resumed.is_set()
+        service.always("preupload", None)
+        release.set()
+        assert resumed.wait(10.0)
+        for thread in workers():
+            thread.join(10.0)
+    assert service.paid == 0
