@@ -32,6 +32,7 @@ from doc2x_sdk.flow.source import open_source
 from doc2x_sdk.flow.staging import staging
 from doc2x_sdk.flow.wish import Wish
 from doc2x_sdk.models import Document, Progress, ProgressCallback
+from doc2x_sdk.processor import all_processors, share_one_processor
 
 __all__ = ["Batch"]
 
@@ -118,6 +119,8 @@ class Batch:
         self._kit.sweep(self._wish.out)
         with staging(self._wish.out, told=self._wish.given):
             pass
+        if self._kit.settings.one_processor and self._kit.ledger is not None:
+            self._kit.ledger.share_one_processor()
         try:
             self._hire()
             yield from self._workers.results(idle=self._grow, away=self._away)
@@ -153,7 +156,8 @@ class Batch:
         if progress.stage == "parse":
             self._outage.over(self._visit)
         if self._on_progress is not None:
-            call_back(self._on_progress, progress)
+            with all_processors():
+                call_back(self._on_progress, progress)
 
     def _hire(self) -> None:
         """Start as many workers as the account's slots can use: some parse while others export."""
@@ -166,6 +170,8 @@ class Batch:
 
     def _work(self) -> None:
         """Convert documents until there are none or the batch is stopped."""
+        if self._kit.settings.one_processor:
+            share_one_processor()
         with suppress(Stopped):
             while (checked := self._feed.next(self._is_over)) is not None:
                 done = checked if isinstance(checked, Done) else self._counted(checked)

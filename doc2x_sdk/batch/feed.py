@@ -23,6 +23,7 @@ from doc2x_sdk.errors import FileError
 from doc2x_sdk.flow.calls import LEAVE_WITHIN
 from doc2x_sdk.flow.source import Source, printable
 from doc2x_sdk.flow.wish import Wish
+from doc2x_sdk.processor import all_processors
 
 __all__ = ["Checked", "Feed"]
 
@@ -229,7 +230,8 @@ class Feed:
         """Take the next path and check it into the window; return its error if it has one."""
         path, template, odd = None, "", None
         try:
-            given: object = next(self._paths)
+            with all_processors():
+                given: object = next(self._paths)
             if isinstance(given, str | os.PathLike):
                 path = Path(given)
                 template = self._reserve(path)

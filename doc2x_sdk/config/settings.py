@@ -39,6 +39,7 @@ class Settings:
         None, "longest run of a plugin's exporter, which is then a process of its own"
     )
     outage: float = setting(600.0, "how long a batch waits for a service that gives no answer")
+    one_processor: bool = setting(True, "the threads of a batch share one processor, where they cost least (Linux)")
     ledger: str | None = setting(None, "file of the receipts; by default in the user's state folder")
     account: str | None = setting(None, "name of the account in the ledger; by default a fingerprint of the key")
     archive: bool = setting(False, "keep results in files beside the ledger, and serve them from there")

@@ -32,7 +32,7 @@ def coerce(name: str, value: Any, origin: str) -> Any:
                 f"{name} must be a {'path' if name == 'ledger' else 'name'}, but {origin} gives {value!r}"
             )
         return str(value)
-    if name == "archive":
+    if name in {"archive", "one_processor"}:
         return truth(value, origin)
     if name == "archive_size" and isinstance(value, str):
         value = bytes_of(value) or value

@@ -17,6 +17,7 @@ from doc2x_sdk.flow.disk import writing
 from doc2x_sdk.formats.guard import PluginRaised, log_raised
 from doc2x_sdk.formats.registry import Offer
 from doc2x_sdk.models import Bundle
+from doc2x_sdk.processor import all_processors
 
 __all__ = ["ReturnedType", "environment", "run_in_child"]
 
@@ -75,15 +76,16 @@ def run(job: Path, out: Path, said: Path, limit: float) -> int | None:
     with writing(said, "Staging"):
         output = said.open("wb")
     with output:
-        process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "doc2x_sdk.formats.child", str(job.absolute())],
-            stdin=subprocess.PIPE,
-            stdout=output,
-            stderr=output,
-            cwd=out,
-            env=environment(os.environ),
-            start_new_session=os.name == "posix",
-        )
+        with all_processors():
+            process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "doc2x_sdk.formats.child", str(job.absolute())],
+                stdin=subprocess.PIPE,
+                stdout=output,
+                stderr=output,
+                cwd=out,
+                env=environment(os.environ),
+                start_new_session=os.name == "posix",
+            )
         with process:
             try:
                 return process.wait(limit)

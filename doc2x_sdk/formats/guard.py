@@ -12,6 +12,7 @@ from types import FrameType
 from typing import Any, TypeVar
 
 from doc2x_sdk.errors import Doc2XError
+from doc2x_sdk.processor import all_processors
 
 __all__ = ["PluginRaised", "call_plugin", "log_raised", "raised_at", "told"]
 
@@ -36,7 +37,8 @@ def call_plugin(call: Callable[[], T]) -> T:
     """
     with handlers_watched() as raised:
         try:
-            result = call()
+            with all_processors():
+                result = call()
         except BaseException as error:
             if raised:
                 raise raised[-1] from None

@@ -26,6 +26,7 @@ from doc2x_sdk.ledger.rows import (
     read_results,
 )
 from doc2x_sdk.ledger.store import Store
+from doc2x_sdk.processor import share_one_processor
 
 __all__ = ["Ledger", "Receipt"]
 
@@ -62,6 +63,10 @@ class Ledger:
         """Commit what is queued and give up the claims of this process."""
         self._store.close()
         self._owner.close()
+
+    def share_one_processor(self) -> None:
+        """Let the thread that writes join those of a batch; see `processor`."""
+        self._store.later(lambda _: share_one_processor())
 
     def flush(self) -> None:
         """Wait until all that is queued is on the disk."""
