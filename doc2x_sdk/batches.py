@@ -75,7 +75,7 @@ class Batches(Steps):
             options: as for `convert`.
             force: as for `convert`.
             retry_unknown: as for `convert`.
-            retry_failed: parse again what the service gave up in an earlier run.
+            retry_failed: as for `convert`.
             jobs: most documents at a time; None lets the account's limits decide.
             max_pages: stop before more pages than these are paid for.
             fail_fast: stop at the first error.

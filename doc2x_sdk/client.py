@@ -219,6 +219,7 @@ class Doc2X(Batches):
         pages: str | None = None,
         force: bool = False,
         retry_unknown: bool = False,
+        retry_failed: bool = False,
         max_pages: int | None = None,
         on_progress: ProgressCallback | None = None,
     ) -> Document:
@@ -244,12 +245,14 @@ class Doc2X(Batches):
             pages: the only pages to be parsed and paid for, such as "1-10,15" or "20-"; they keep their numbers.
             force: pay for the parse again, on purpose, also where the archive has it.
             retry_unknown: pay again where nobody can tell whether an earlier attempt was paid.
+            retry_failed: parse again, and pay for, what the service gave up earlier.
             max_pages: pay for no more pages than these.
             on_progress: called with a `Progress` at each step, in this thread.
 
         Raises:
             BudgetExceeded: it would cost more than `max_pages`.
             OutcomeUnknown: an earlier attempt may have been paid; see `retry_unknown`.
+            TaskFailed: the service gave it up, now or earlier; see `retry_failed`.
             ConfigError: an unknown format or option, nothing was sent; or the client was closed, and it says what was.
             FileError: the input can't be used; nothing was sent.
             WaitTimeout: the service is still at work; the uid in the error goes on.
@@ -264,7 +267,8 @@ class Doc2X(Batches):
             overwrite,
             force,
             retry_unknown,
-            pages=pages,
+            retry_failed,
+            pages,
         )
         budget = Budget(count_of(max_pages, "max_pages", least=0))
         with self._calls.one(replace(self._kit, budget=budget)) as kit:

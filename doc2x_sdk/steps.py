@@ -69,6 +69,7 @@ class Steps:
         name: str | None = None,
         force: bool = False,
         retry_unknown: bool = False,
+        retry_failed: bool = False,
         on_progress: ProgressCallback | None = None,
     ) -> Translation:
         """Translate a PDF and return its blocks, originals beside translations. Only v1 does it (`api="v1"`).
@@ -82,10 +83,12 @@ class Steps:
             name: as for `convert`.
             force: as for `convert`.
             retry_unknown: as for `convert`.
+            retry_failed: as for `convert`.
             on_progress: as for `convert`.
 
         Raises:
             ConfigError: the client speaks v2; nothing was sent.
+            TaskFailed: the service gave it up, now or earlier; see `retry_failed`.
             OutcomeUnknown: no answer came to the upload, now or earlier: it may have been paid.
         """
         wish = Wish(
@@ -93,6 +96,7 @@ class Steps:
             ParseOptions(language=language, translator=model),
             force=force,
             retry_unknown=retry_unknown,
+            retry_failed=retry_failed,
         )
         self._checked(wish)
         warn_about_translation(stacklevel=2)
@@ -117,6 +121,7 @@ class Steps:
         direct: bool = False,
         force: bool = False,
         retry_unknown: bool = False,
+        retry_failed: bool = False,
     ) -> str:
         """Send a PDF or a picture and return its uid, without waiting for the parse.
 
@@ -130,12 +135,14 @@ class Steps:
             direct: send a PDF in one step, without a uid known before, as v1 always does. At most 300 MB.
             force: as for `convert`.
             retry_unknown: as for `convert`.
+            retry_failed: as for `convert`.
 
         Raises:
+            TaskFailed: the service gave it up earlier; see `retry_failed`.
             OutcomeUnknown: of a picture, with `direct`, and in v1, when no answer came: it may have been paid.
         """
-        service, options = self._kit.service, parse_options(model, parse, translated=True)
-        service.check(options, ExportOptions())
+        kit, options = self._kit, parse_options(model, parse, translated=True)
+        kit.service.check(options, ExportOptions())
         with open_source(source, self.settings, name=name) as checked:
             if checked.pages > self.settings.max_file_pages:
                 raise PagesLimitExceeded(
@@ -143,7 +150,9 @@ class Steps:
                     source=checked.name,
                     advice="Use `convert`, which splits it, or choose some of its pages.",
                 )
-            wish = self._checked(Wish(self._kit.formats.plan(()), options, force=force, retry_unknown=retry_unknown))
+            plan = self._kit.formats.plan(())
+            wished = Wish(plan, options, force=force, retry_unknown=retry_unknown, retry_failed=retry_failed)
+            wish = self._checked(wished)
             report = Reporter(checked.name, None)
             with self._calls.one(self._kit) as kit:
                 try:
@@ -237,7 +246,13 @@ class Steps:
         return final
 
     def parse_image(
-        self, source: Input, *, name: str | None = None, force: bool = False, retry_unknown: bool = False
+        self,
+        source: Input,
+        *,
+        name: str | None = None,
+        force: bool = False,
+        retry_unknown: bool = False,
+        retry_failed: bool = False,
     ) -> ImageResult:
         """Parse a picture in one call that answers with the result.
 
@@ -249,9 +264,11 @@ class Steps:
             name: as for `convert`.
             force: as for `convert`.
             retry_unknown: as for `convert`.
+            retry_failed: as for `convert`.
 
         Raises:
             FileError: not a JPEG or PNG picture.
+            TaskFailed: the service gave it up, now or earlier; see `retry_failed`.
             OutcomeUnknown: no answer came, now or earlier: it may have been paid; see `retry_unknown`.
         """
         with open_source(source, self.settings, name=name) as checked, self._calls.one(self._kit) as kit:
@@ -263,7 +280,9 @@ class Steps:
                     source=checked.name,
                     advice="Use `convert`.",
                 )
-            wish = self._checked(Wish(self._kit.formats.plan(()), force=force, retry_unknown=retry_unknown))
+            plan = kit.formats.plan(())
+            wish = Wish(plan, force=force, retry_unknown=retry_unknown, retry_failed=retry_failed)
+            self._checked(wish)
             report = Reporter(checked.name, None)
             try:
                 with kit.claim(checked, wish.parse) as receipt:

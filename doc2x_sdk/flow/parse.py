@@ -41,6 +41,8 @@ ARRIVES_WITHIN = 30.0
 """Seconds in which the bytes of a run that was killed show up in the status, if they arrived at all."""
 SAYS_NOTHING = frozenset({"internal_error"})
 """Codes of a status call that failed by itself: the parse may be well, and its uid stays."""
+NEVER_BEGUN = "parse_create_task_error"
+"""The code of a parse that was never begun, so that another upload pays for nothing twice."""
 HEARD_OF_WITHIN = 3600.0
 """Seconds after which the service has heard of what was sent, so that a first look need not wait."""
 KEPT_FOR = RESULT_SECONDS + 3600.0
@@ -257,7 +259,7 @@ class Parsing:
                 on_limit=receipt.limit_met,
             )
         except QuotaExceeded:
-            if receipt.row is not None and not receipt.row.working and self._presigned is not None:
+            if self._was_never_begun():
                 receipt.start_over("no pages were left and it was not begun")
             raise
         except RateLimit:
@@ -268,8 +270,7 @@ class Parsing:
             return None
         except (TaskFailed, FileError) as error:
             if error.code != NOT_FOUND:
-                if error.code is not None and error.code not in SAYS_NOTHING:
-                    receipt.failed(error)
+                self._note_given_up(error)
                 raise
             if first:
                 raise
@@ -280,6 +281,18 @@ class Parsing:
             log.warning("%s: the service no longer knows uid %s; it is paid for again", source.name, uid)
             receipt.start_over("the service no longer knows its uid")
             return None
+
+    def _note_given_up(self, error: Doc2XError) -> None:
+        """Note that the service gave the document up, or that it could not begin with it."""
+        if error.code == NEVER_BEGUN and self._was_never_begun():
+            self._receipt.start_over("the service could not start it")
+        elif error.code is not None and error.code not in SAYS_NOTHING:
+            self._receipt.failed(error)
+
+    def _was_never_begun(self) -> bool:
+        """Tell whether the service was seen at no work on a uid that cost nothing by itself."""
+        row = self._receipt.row
+        return row is not None and not row.working and self._presigned is not None
 
     def _post(self) -> str:
         """Upload in one step. The uid comes with the answer of the paid step: a lost answer is an unknown outcome."""

@@ -157,9 +157,9 @@ def check_known(row: ParseRow, wish: Wish) -> None:
         )
     if row.state == "failed" and not wish.retry_failed and row.account != LOCAL:  # there nothing is paid
         raise TaskFailed(
-            f"The service gave it up earlier: {row.reason or 'no reason given'}",
+            f"Not sent again: the service gave it up earlier: {row.reason or 'no reason given'}",
             uid=row.uid,
             code=row.code,
             trace_id=row.trace_id,
-            advice="`--retry-failed` (retry_failed=True) parses it again.",
+            advice="`--retry-failed` (retry_failed=True) sends it again, and pays for it again.",
         )

@@ -36,7 +36,7 @@ class Wish(NamedTuple):
     overwrite: bool = False
     force: bool = False
     retry_unknown: bool = False
-    retry_failed: bool = True
+    retry_failed: bool = False
     pages: str | None = None
     given: Path | None = None
 

@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw
 from doc2x_sdk.local import ocr
 from tests.cli.command import EXAMPLE, UID, Working, account, doc2x, ended, no_picture, refused, start, upload
 from tests.support.scripted import ScriptedServer, envelope, reply, reset
-from tests.support.scripted_service import ScriptedService, make_pdf
+from tests.support.scripted_service import ScriptedService, failed, make_pdf
 from tests.support.wire import KEY, SIGNATURE
 
 PAGE = {"page_idx": 0, "md": "words", "page_width": 10, "page_height": 10}
@@ -401,3 +401,21 @@ def test_on_this_machine_a_uid_is_not_offered(tmp_path):
     assert done.code == 130
     assert "Interrupted" in done.err
     assert "doc2x fetch" not in done.err
+
+
+def test_one_document_that_the_service_gave_up_is_sent_again_only_on_demand(tmp_path):
+    path = tmp_path / "paper.pdf"
+    path.write_bytes(make_pdf())
+    words = ["convert", path, "--to", "txt", "--out", tmp_path / "out"]
+    with ScriptedService() as service:
+        env = account(service.origin)
+        service.on("status", failed("parse_file_lock"))
+        assert doc2x(*words, env=env).code == 6
+        kept = doc2x(*words, env=env)
+        assert (kept.code, service.paid) == (6, 1)
+        assert "--retry-failed" in kept.err
+        quoted = doc2x(*words, "--dry-run", "--json", env=env)
+        assert (quoted.code, quoted.json["counts"], quoted.json["to_pay"]) == (6, {"failed": 1}, 0)
+        assert doc2x(*words, "--dry-run", "--json", "--retry-failed", env=env).json["to_pay"] == 1
+        assert doc2x(*words, "--retry-failed", env=env).code == 0
+    assert service.paid == 2

@@ -398,7 +398,7 @@ def test_nothing_that_failed_is_kept(service: ScriptedService, paper: Path, ledg
         service._script["status"].clear()
         service.always("download", reply(body=service.exports["md"][:-30]))
         with pytest.raises(Exception, match="archive"):
-            client.convert(paper, to="md")
+            client.convert(paper, to="md", retry_failed=True)
         service.always("download", reply(body=make_zip({"md.txt": "no Markdown"})))
         with pytest.raises(Exception, match="files where one"):
             client.convert(paper, to="md")

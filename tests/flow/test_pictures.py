@@ -343,7 +343,7 @@ def test_what_the_one_call_refuses_costs_nothing_and_may_be_sent_again(
             with pytest.raises(error):
                 client.parse_image(JPG)
             assert [row.state for row in client.jobs()] == [state]
-        client.parse_image(JPG)
+        client.parse_image(JPG, retry_failed=True)
     assert (service.count("layout"), service.paid) == (4, 1)
 
 

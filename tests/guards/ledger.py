@@ -187,8 +187,8 @@ GUARDS = [
         "AP-04",
         "batch/test_stops.py::test_no_pages_left_is_believed_of_a_uid_that_was_not_begun_alone",
         PARSE,
-        "if receipt.row is not None and not receipt.row.working and",
-        "if receipt.row is not None and",
+        "return row is not None and not row.working and",
+        "return row is not None and",
     ),
     Guard(
         "AP-06",

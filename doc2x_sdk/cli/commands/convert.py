@@ -96,7 +96,7 @@ ENGINE = "Who converts"
     "--retry-failed",
     is_flag=True,
     section=COST,
-    help="Of many documents, send again what the service gave up earlier; a single one is always sent again.",
+    help="Pay again for what the service gave up earlier.",
 )
 @option(
     "--jobs",
@@ -236,7 +236,7 @@ def many(ctx: click.Context, items: Sequence[Item], opened: Opened, inputs: Sequ
                         **told,
                     )
                 )
-            chosen = {name: options[name] for name in ("retry_failed", "jobs", "fail_fast")}
+            chosen = {name: options[name] for name in ("jobs", "fail_fast")}
             run.through(client, stopping, **costs(options), **wishes(options), **chosen)
         return run.finish()
 
@@ -248,7 +248,6 @@ def quote(items: Sequence[Item], opened: Opened, options: dict[str, Any]) -> int
     names = ("to", "out", "model", "pages", "force", "retry_unknown", "retry_failed")
     wanted = {name: options[name] for name in names}
     wanted |= {name: value for name, value in wishes(options).items() if name != "options"}
-    wanted["retry_failed"] = options["retry_failed"] or len(items) == 1
     client, is_local = opened()
     shown = {name: options[name] for name in ("max_pages", "as_json", "quiet")}
     if client is None:
@@ -260,4 +259,4 @@ def quote(items: Sequence[Item], opened: Opened, options: dict[str, Any]) -> int
 
 def costs(options: dict[str, Any]) -> dict[str, Any]:
     """Return the library's arguments about the parse and what is paid for it."""
-    return {name: options[name] for name in ("model", "force", "retry_unknown", "max_pages")}
+    return {name: options[name] for name in ("model", "force", "retry_unknown", "retry_failed", "max_pages")}
