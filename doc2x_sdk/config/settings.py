@@ -8,7 +8,10 @@ from typing import Any
 from doc2x_sdk.config.base_url import check_base_url
 from doc2x_sdk.errors import ConfigError
 
-__all__ = ["MEGABYTE", "Settings"]
+__all__ = ["LOCAL", "MEGABYTE", "Settings"]
+
+LOCAL = "local"
+"""The account of the servers that `Doc2X.local` starts, whose uids die with them; no other may have this name."""
 
 STORAGE_HOSTS = (".aliyuncs.com", ".amazonaws.com.cn", ".noedgeai.com")
 MEGABYTE = 1024 * 1024
@@ -53,6 +56,9 @@ class Settings:
     max_file_pages: int = setting(2000, "most pages that the service takes in one parse")
 
     def __post_init__(self) -> None:
+        if self.account == LOCAL:
+            told = f"account can't be {LOCAL!r}, which is the embedded engine, where nothing is paid"
+            raise ConfigError(told, advice="Give the account another name.")
         for name in ("base_url", "v1_base_url"):
             check_base_url(getattr(self, name), name)
         for each in fields(self):

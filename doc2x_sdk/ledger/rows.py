@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TextIO
 from urllib.parse import unquote, urlsplit
 
+from doc2x_sdk.config.settings import LOCAL
 from doc2x_sdk.errors import LedgerError
 from doc2x_sdk.ledger.files import open_reader
 
@@ -30,8 +31,6 @@ __all__ = [
     "read_results",
 ]
 
-LOCAL = "local"
-"""The account of the servers that `Doc2X.local` starts, whose uids die with them."""
 PAID = ("uploading", "submitted", "parsed")
 UNSENT = frozenset({"planned", "reserving"})
 """States in which nothing was sent."""

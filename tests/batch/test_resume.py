@@ -3,6 +3,7 @@
 import io
 import os
 import sqlite3
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from doc2x_sdk.flow.body import SourceBody
 from doc2x_sdk.flow.callbacks import Reporter
 from doc2x_sdk.flow.source import open_source
 from doc2x_sdk.flow.staging import staging, sweep
-from doc2x_sdk.ledger.rows import read_jobs
+from doc2x_sdk.ledger.rows import LOCAL, read_jobs
 from doc2x_sdk.models import ParseOptions, Progress
 from tests.batch.conftest import Papers
 from tests.flow.folders import tree
@@ -213,7 +214,8 @@ def test_the_clock_of_a_local_server_is_not_waited_for(
 ) -> None:
     """The uids of a server that `Doc2X.local` started ended with it."""
     (path,) = papers(1)
-    with service.client(clock, account="local") as client:
+    with service.client(clock) as client:
+        client._kit = replace(client._kit, account=LOCAL)
         left_behind(client, path, "submitted", stored=False)
         before = clock.monotonic()
         client.convert(path)

@@ -579,7 +579,7 @@ def test_what_this_machine_made_is_had_again_and_never_served_for_a_service(
         assert client.convert(book, to=["md", "docx"], out=out / "two").archived  # another server, on another port
     assert tree(out / "one") == tree(out / "two")
     before = server.stats().parses
-    with of_server(server, ledger, "local") as client:  # the account's name is the user's own choice
+    with of_server(server, ledger, "two") as client:
         document = client.convert(book, to=["md", "docx"])
         assert (document.archived, server.stats().parses) == (False, before + 1)
     with Doc2X.local(server={"chunk_pages": 3}) as client:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from urllib3.exceptions import LocationParseError
 from urllib3.util import parse_url
 
+from doc2x_sdk import Doc2X
 from doc2x_sdk.config import (
     APIKey,
     Settings,
@@ -116,6 +117,23 @@ def test_a_config_file_of_the_wrong_kind_is_a_configuration_error(text: str) -> 
     with pytest.raises(ConfigError) as caught:
         load()
     assert str(path) in str(caught.value)
+
+
+def test_no_account_has_the_name_of_this_machines_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its receipts would be taken for those of the engine, where nothing is paid."""
+    with pytest.raises(ConfigError, match="account can't be 'local'"):
+        load(account="local")
+    with pytest.raises(ConfigError, match="account can't be 'local'"):
+        Doc2X(KEY, account="local")
+    with monkeypatch.context() as patch:
+        patch.setenv("DOC2X_ACCOUNT", "local")
+        with pytest.raises(ConfigError, match=r"another name\. Correct DOC2X_ACCOUNT, or unset it"):
+            load()
+    path = write_config("account = 'local'\n")
+    with pytest.raises(ConfigError, match="another name") as caught:
+        load()
+    assert str(path) in str(caught.value)
+    assert load(account="mine").settings.account == "mine"
 
 
 def test_storage_hosts_are_read_from_text_and_lists(monkeypatch: pytest.MonkeyPatch) -> None:
