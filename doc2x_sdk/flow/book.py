@@ -36,6 +36,7 @@ __all__ = [
 ]
 
 RANGE = re.compile(r"\s*(\d{1,9})\s*(?:-\s*(\d{1,9})?\s*)?")
+COUNTED = "It has {} pages, counted from 1."
 JOINED_BY_PANDOC = frozenset({"tex", "docx"})
 
 
@@ -67,7 +68,7 @@ def parts_of(source: Source, settings: Settings, pages: str | None) -> tuple[Par
 
 def choice_of(source: Source, pages: str | None) -> str | None:
     """Return a choice of pages as people call it; None for all pages. Raises as `parts_of`."""
-    if pages is None or source.is_picture:
+    if pages is None:
         return None
     chosen = chosen_pages(pages, source)
     return None if len(chosen) == source.pages else label_of(chosen)
@@ -94,7 +95,8 @@ def chosen_pages(pages: str, source: Source) -> tuple[int, ...]:
         if not 1 <= first <= last <= source.pages:
             raise ConfigError(
                 f"There are no pages {match[0].strip()}",
-                advice=f"It has {source.pages} pages, counted from 1.",
+                source=source.name,
+                advice="A picture is a single page." if source.is_picture else COUNTED.format(source.pages),
             )
         chosen.update(range(first - 1, last))
     return tuple(sorted(chosen))

@@ -177,7 +177,11 @@ def digest_there(target: Path, told: Path) -> str:
 
 
 def what_is_there(source: Source, wish: Wish, kit: Kit) -> Document | None:
-    """Describe the results when all that is wanted is there already: nothing is asked, paid or touched then."""
+    """Describe the results when all that is wanted is there already: nothing is asked, paid or touched then.
+
+    Raises `ConfigError` for pages that the source lacks, a picture too, and what `Results.todo` does.
+    """
+    choice_of(source, wish.pages)
     if wish.out is None or not wish.plan.wanted or wish.overwrite:
         return None
     uid = kit.last_uid(source, wish.parse) if "{uid" in wish.name else None

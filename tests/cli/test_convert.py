@@ -419,3 +419,13 @@ def test_one_document_that_the_service_gave_up_is_sent_again_only_on_demand(tmp_
         assert doc2x(*words, "--dry-run", "--json", "--retry-failed", env=env).json["to_pay"] == 1
         assert doc2x(*words, "--retry-failed", env=env).code == 0
     assert service.paid == 2
+
+
+@pytest.mark.parametrize("more", [[], ["--dry-run"]], ids=["", "dry-run"])
+def test_pages_that_a_picture_lacks_are_a_usage_error(tmp_path, more):
+    Image.new("RGB", (20, 20)).save(tmp_path / "sign.png")
+    with ScriptedService() as service:
+        words = ["convert", tmp_path / "sign.png", "--to", "md", "--out", tmp_path / "out", "--pages", "2", *more]
+        done = doc2x(*words, env=account(service.origin))
+    assert (done.code, service.server.connections) == (2, 0)
+    assert "There are no pages 2" in done.err + done.out

@@ -353,3 +353,29 @@ def test_without_the_extra_a_png_names_it(service: ScriptedService, out: Path, m
         client.convert(PNG, name="sign.png", to="docx", out=out)
     assert re.search(r"pip install 'doc2x-sdk\[\w+\]'", str(caught.value))
     assert (service.server.connections, tree(out)) == (0, {})
+
+
+@pytest.mark.parametrize("pages", ["2", "1-2", "5-", "x"])
+@pytest.mark.parametrize("to", ["md", "docx"])
+def test_pages_that_a_picture_lacks_are_told_before_anything_is_sent(
+    pages: str, to: str, service: ScriptedService, tmp_path: Path, out: Path
+) -> None:
+    path = tmp_path / "sign.png"
+    path.write_bytes(PNG)
+    out.mkdir()
+    (out / f"sign.{to}").write_bytes(b"somebody's")
+    with service.client() as client:
+        for folder in (None, out):
+            with pytest.raises(ConfigError, match=rf"sign\.png: .*{pages}"):
+                client.convert(path, to=to, out=folder, pages=pages)
+            (quoted,) = client.quote([path], to=to, out=folder, pages=pages)
+            assert (quoted.verdict, quoted.to_pay, type(quoted.error)) == ("unusable", 0, ConfigError)
+    assert service.server.connections == 0
+
+
+def test_the_one_page_of_a_picture_may_be_named(service: ScriptedService, out: Path) -> None:
+    with service.client() as client:
+        client.convert(JPG, name="sign.jpg", to="md", out=out, pages="1")
+        assert client.convert(JPG, name="sign.jpg", to="md", out=out, pages="1-").skipped == ("md",)
+        assert client.convert(JPG, name="sign.jpg", to="md", out=out).skipped == ("md",)
+    assert service.paid == 1
