@@ -1,4 +1,4 @@
-"""The calls of a client about many documents: what they would cost, converting them, and fetching what was paid for."""
+"""The calls of a client about many documents, what they would cost, and what was paid for earlier."""
 
 from __future__ import annotations
 
@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING, Any, Literal
 from weakref import WeakSet
 
 from doc2x_sdk import config
-from doc2x_sdk.arguments import count_of, folder, several
+from doc2x_sdk.arguments import callback, count_of, flag, folder, formats_of, of_kind, several, text
 from doc2x_sdk.errors import LedgerError
+from doc2x_sdk.flow import pipeline
 from doc2x_sdk.flow.budget import Budget
-from doc2x_sdk.flow.wish import Wish
+from doc2x_sdk.flow.wish import Wish, parse_options
 from doc2x_sdk.ledger.rows import ParseRow, read_jobs
-from doc2x_sdk.models import ExportOptions, ParseOptions, ProgressCallback
-from doc2x_sdk.steps import Model, Steps, parse_options
+from doc2x_sdk.models import Document, ExportOptions, Model, ParseOptions, ProgressCallback
+from doc2x_sdk.service.readers import known_uid
+from doc2x_sdk.steps import Steps
 
 if TYPE_CHECKING:
     from doc2x_sdk.batch import BatchRun, Quote, RescueRun
@@ -27,7 +29,7 @@ To = str | Iterable[str]
 
 
 class Batches(Steps):
-    """What `Doc2X` can do with many documents."""
+    """What `Doc2X` can do with many documents, and with what was paid for."""
 
     _runs: WeakSet[BatchRun | RescueRun]
     _ledger_fault: LedgerError | None
@@ -100,6 +102,8 @@ class Batches(Steps):
             retry_unknown,
             retry_failed,
         )
+        flag(fail_fast, "fail_fast")
+        callback(on_progress)
         kit = replace(self._kit, budget=Budget(count_of(max_pages, "max_pages", least=0)))
         batch = Batch(
             several(sources),
@@ -158,6 +162,35 @@ class Batches(Steps):
                 self._kit.ledger.flush()  # what this client has just paid is not quoted again
         return Quote(several(sources), self._checked(wish), self._kit)
 
+    def fetch(
+        self,
+        uid: str,
+        *,
+        to: To = (),
+        out: str | os.PathLike[str] | None = None,
+        result_name: str = "{uid}",
+        overwrite: bool = False,
+        formula: Literal["normal", "dollar"] = "normal",
+        formula_level: Literal[0, 1, 2] | None = None,
+        merge_tables: bool | None = None,
+        options: Mapping[str, Mapping[str, Any]] | None = None,
+        on_progress: ProgressCallback | None = None,
+    ) -> Document:
+        """Wait for a parse that was paid earlier and export it; costs nothing. The arguments are those of `convert`.
+
+        Raises:
+            TaskFailed: the service does not know the uid, or no longer: results live for 24 hours.
+        """
+        wish = Wish(
+            self._kit.formats.plan(to, options),
+            export=ExportOptions(formula, formula_level, merge_tables),
+            out=folder(out),
+            name=result_name,
+            overwrite=overwrite,
+        )
+        with self._calls.one(self._kit, uid) as kit:
+            return pipeline.fetch(known_uid(uid), self._checked(wish, is_paid=True), kit, on_progress=on_progress)
+
     def jobs(
         self,
         *,
@@ -167,7 +200,13 @@ class Batches(Steps):
         unfinished: bool = False,
         newest_first: bool = False,
     ) -> Iterator[ParseRow]:
-        """Yield the receipts of this account; see `doc2x_sdk.ledger.rows.read_jobs`, which needs no client."""
+        """Yield the receipts of this account; see `doc2x_sdk.ledger.rows.read_jobs`, which needs no client.
+
+        Raises `ConfigError` for what is no text where one is taken.
+        """
+        of_kind(states, tuple | list, "states", "a tuple of states")
+        for value, name in ((uid, "uid"), (source, "source"), *((state, "states") for state in states)):
+            text(value, name)
         if self._kit.ledger is not None:
             self._kit.ledger.flush()
         return read_jobs(
@@ -207,8 +246,9 @@ class Batches(Steps):
 
         if self._kit.ledger is None:
             raise self._ledger_fault or LedgerError("Without a ledger nothing is known")
-        formats = (to,) if isinstance(to, str) else tuple(to)
+        formats = formats_of(to)
         self._kit.formats.plan(formats)
+        callback(on_progress)
         rescue = Rescue(self._kit, out=folder(out), to=formats, on_progress=on_progress)
         run = RescueRun(rescue, self, jobs=count_of(jobs, "jobs", least=1))
         self._runs.add(run)

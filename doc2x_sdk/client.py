@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, Self
 from weakref import WeakSet
 
@@ -14,7 +14,7 @@ from weakref import WeakSet
 import requests  # noqa: F401
 
 from doc2x_sdk import config
-from doc2x_sdk.arguments import count_of, folder
+from doc2x_sdk.arguments import count_of, folder, keywords
 from doc2x_sdk.batches import Batches, To
 from doc2x_sdk.clock import Clock
 from doc2x_sdk.errors import ConfigError, LedgerError
@@ -25,14 +25,12 @@ from doc2x_sdk.flow.fetch import ExportSlots
 from doc2x_sdk.flow.kit import Kit
 from doc2x_sdk.flow.receipts import tell_of_another_key
 from doc2x_sdk.flow.source import Input
-from doc2x_sdk.flow.wish import Wish
+from doc2x_sdk.flow.wish import Wish, parse_options
 from doc2x_sdk.formats.registry import Formats
 from doc2x_sdk.ledger.ledger import Ledger
 from doc2x_sdk.ledger.rows import LOCAL
-from doc2x_sdk.models import Document, ExportOptions, ParseOptions, ProgressCallback
+from doc2x_sdk.models import Document, ExportOptions, Model, ParseOptions, ProgressCallback
 from doc2x_sdk.service.generations import open_service
-from doc2x_sdk.service.readers import known_uid
-from doc2x_sdk.steps import Model, parse_options
 
 if TYPE_CHECKING:
     from doc2x_sdk.ledger.archive import Archive
@@ -156,7 +154,8 @@ class Doc2X(Batches):
         from doc2x_sdk.local import child, extra  # noqa: PLC0415 - an extra, and only here
         from doc2x_sdk.local.settings import ServerSettings  # noqa: PLC0415
 
-        process = child.start(told := ServerSettings(**(server or {})))
+        told = ServerSettings(**keywords(server, [each.name for each in fields(ServerSettings)], "server"))
+        process = child.start(told)
         try:
             settings = {"base_url": process.url, "v1_base_url": process.url, **settings}
             loaded = config.load(apikey=process.key, api=api, only=OF_THIS_MACHINE, **settings)
@@ -273,32 +272,3 @@ class Doc2X(Batches):
         budget = Budget(count_of(max_pages, "max_pages", least=0))
         with self._calls.one(replace(self._kit, budget=budget)) as kit:
             return pipeline.convert(source, self._checked(wish), kit, name=name, on_progress=on_progress)
-
-    def fetch(
-        self,
-        uid: str,
-        *,
-        to: To = (),
-        out: str | os.PathLike[str] | None = None,
-        result_name: str = "{uid}",
-        overwrite: bool = False,
-        formula: Literal["normal", "dollar"] = "normal",
-        formula_level: Literal[0, 1, 2] | None = None,
-        merge_tables: bool | None = None,
-        options: Mapping[str, Mapping[str, Any]] | None = None,
-        on_progress: ProgressCallback | None = None,
-    ) -> Document:
-        """Wait for a parse that was paid earlier and export it; costs nothing. The arguments are those of `convert`.
-
-        Raises:
-            TaskFailed: the service does not know the uid, or no longer: results live for 24 hours.
-        """
-        wish = Wish(
-            self.formats.plan(to, options),
-            export=ExportOptions(formula, formula_level, merge_tables),
-            out=folder(out),
-            name=result_name,
-            overwrite=overwrite,
-        )
-        with self._calls.one(self._kit, uid) as kit:
-            return pipeline.fetch(known_uid(uid), self._checked(wish, is_paid=True), kit, on_progress=on_progress)

@@ -14,10 +14,10 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Literal
 
 from doc2x_sdk import config
+from doc2x_sdk.arguments import path_of
 from doc2x_sdk.clock import Clock
 from doc2x_sdk.errors import ArchiveError, AuthError, ConfigError, FileError, UnknownStatus
 from doc2x_sdk.flow.body import SourceBody
@@ -210,9 +210,10 @@ def uuid2file(
         Doc2XError: the download failed, or what came is no such file; an older file stays as it was.
     """
     uuid = known_uid(uuid)
-    if output_format not in NATIVE:
+    if not isinstance(output_format, str) or output_format not in NATIVE:
         raise ConfigError(f"There is no output format {output_format!r}", advice=f"Choose from: {', '.join(NATIVE)}.")
-    final = Path(output_path) / (f"{uuid}.docx" if output_format == "docx" else f"{uuid}.zip")
+    folder = path_of(output_path, "output_path", "the path of a folder")
+    final = folder / (f"{uuid}.docx" if output_format == "docx" else f"{uuid}.zip")
     with service_of(apikey) as service, publish_file(final, overwrite=True) as staged:
         link = ExportLink(uuid, NATIVE[output_format], url=service.export(uuid, NATIVE[output_format]).url)
         download(service, link, staged, settings=service.transport.settings, clock=clock)

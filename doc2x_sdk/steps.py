@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
-from doc2x_sdk.arguments import flag
+from doc2x_sdk.arguments import flag, of_kind, path_of
 from doc2x_sdk.config import Settings
 from doc2x_sdk.errors import ConfigError, Doc2XError, FileError, PagesLimitExceeded
 from doc2x_sdk.flow import pipeline
@@ -20,12 +19,13 @@ from doc2x_sdk.flow.parsed import parse_picture, send
 from doc2x_sdk.flow.publish import publish_file
 from doc2x_sdk.flow.source import Input, open_source
 from doc2x_sdk.flow.wait import wait
-from doc2x_sdk.flow.wish import Wish
+from doc2x_sdk.flow.wish import Wish, parse_options
 from doc2x_sdk.models import (
     NATIVE_FORMATS,
     ExportLink,
     ExportOptions,
     ImageResult,
+    Model,
     ParseOptions,
     ParseStatus,
     ProgressCallback,
@@ -35,9 +35,7 @@ from doc2x_sdk.service.contract import Ask, ask_for
 from doc2x_sdk.service.readers import known_uid
 from doc2x_sdk.service.translations import warn_about_translation
 
-__all__ = ["Model", "Steps", "parse_options"]
-
-Model = Literal["v2", "v3-2026"]
+__all__ = ["Steps"]
 
 
 class Steps:
@@ -57,8 +55,19 @@ class Steps:
             raise ConfigError("This client is closed", advice="Use it inside its `with` statement, or make a new one.")
         for name in ("overwrite", "force", "retry_unknown", "retry_failed"):
             flag(getattr(wish, name), name)
+        of_kind(wish.name, str, "result_name", "a template with {stem}, {uid} and {date}")
         self._kit.service.check(None if is_paid else wish.parse, wish.export, wish.plan.natives)
         return wish.anchored()
+
+    def _for_pages(self, options: ParseOptions, force: bool, retry_unknown: bool, retry_failed: bool) -> Wish:
+        """Return the wish for the pages alone, checked."""
+        plan = self._kit.formats.plan(())
+        return self._checked(Wish(plan, options, force=force, retry_unknown=retry_unknown, retry_failed=retry_failed))
+
+    def _ask(self, picture: bool) -> Ask:
+        """Return the status call of a kind of document."""
+        flag(picture, "picture")
+        return ask_for(self._kit.service, picture=picture)
 
     def translate(
         self,
@@ -91,14 +100,8 @@ class Steps:
             TaskFailed: the service gave it up, now or earlier; see `retry_failed`.
             OutcomeUnknown: no answer came to the upload, now or earlier: it may have been paid.
         """
-        wish = Wish(
-            self._kit.formats.plan(()),
-            ParseOptions(language=language, translator=model),
-            force=force,
-            retry_unknown=retry_unknown,
-            retry_failed=retry_failed,
-        )
-        self._checked(wish)
+        options = ParseOptions(language=language, translator=model)
+        wish = self._for_pages(options, force, retry_unknown, retry_failed)
         warn_about_translation(stacklevel=2)
         with self._calls.one(self._kit) as kit:
             return pipeline.translate(source, wish, kit, name=name, on_progress=on_progress)
@@ -141,6 +144,7 @@ class Steps:
             TaskFailed: the service gave it up earlier; see `retry_failed`.
             OutcomeUnknown: of a picture, with `direct`, and in v1, when no answer came: it may have been paid.
         """
+        flag(direct, "direct")
         kit, options = self._kit, parse_options(model, parse, translated=True)
         kit.service.check(options, ExportOptions())
         with open_source(source, self.settings, name=name) as checked:
@@ -150,9 +154,7 @@ class Steps:
                     source=checked.name,
                     advice="Use `convert`, which splits it, or choose some of its pages.",
                 )
-            plan = self._kit.formats.plan(())
-            wished = Wish(plan, options, force=force, retry_unknown=retry_unknown, retry_failed=retry_failed)
-            wish = self._checked(wished)
+            wish = self._for_pages(options, force, retry_unknown, retry_failed)
             report = Reporter(checked.name, None)
             with self._calls.one(self._kit) as kit:
                 try:
@@ -164,7 +166,7 @@ class Steps:
 
     def status(self, uid: str, *, picture: bool = False) -> ParseStatus:
         """Ask once how far a parse is; `picture` for the uid of a picture."""
-        return ask_for(self._kit.service, picture=picture)(known_uid(uid))
+        return self._ask(picture)(known_uid(uid))
 
     def wait(
         self,
@@ -186,10 +188,11 @@ class Steps:
             WaitTimeout: not yet; call it again with the same uid.
             TaskFailed: the service gave up, or does not know the uid.
         """
-        return self._wait(ask_for(self._kit.service, picture=picture), uid, timeout, on_progress)
+        return self._wait(self._ask(picture), uid, timeout, on_progress)
 
     @own_errors
     def _wait(self, ask: Ask, uid: str, timeout: float | None, on_progress: ProgressCallback | None) -> ParseStatus:
+        of_kind(timeout, int | float | None, "timeout", "a number of seconds, or None")
         report = Reporter(f"uid {known_uid(uid)}", on_progress)
         report.uid = uid
         with self._calls.one(self._kit, uid) as kit:
@@ -240,7 +243,9 @@ class Steps:
         Raises:
             OutputError: the file is there and `overwrite` was not given.
         """
-        final = Path(target)
+        of_kind(link, ExportLink, "link", "what `export` returned")
+        flag(overwrite, "overwrite")
+        final = path_of(target, "target", "the path of a file")
         with self._calls.one(self._kit, link.uid) as kit, publish_file(final, overwrite=overwrite) as staged:
             download(kit.service, link, staged, settings=self.settings, clock=kit.clock)
         return final
@@ -280,9 +285,7 @@ class Steps:
                     source=checked.name,
                     advice="Use `convert`.",
                 )
-            plan = kit.formats.plan(())
-            wish = Wish(plan, force=force, retry_unknown=retry_unknown, retry_failed=retry_failed)
-            self._checked(wish)
+            wish = self._for_pages(ParseOptions(), force, retry_unknown, retry_failed)
             report = Reporter(checked.name, None)
             try:
                 with kit.claim(checked, wish.parse) as receipt:
@@ -298,11 +301,3 @@ class Steps:
             ConfigError: the client speaks v2; nothing was sent.
         """
         return self._kit.service.quota()
-
-
-def parse_options(model: Model | None, parse: ParseOptions | None, *, translated: bool = False) -> ParseOptions:
-    """Put both ways of giving the options together; a language only where a translation is meant."""
-    options = parse or ParseOptions()
-    if options.language is not None and not translated:
-        raise ConfigError("A translation is no conversion", advice="Use `translate`.")
-    return options if model is None else replace(options, model=model)

@@ -9,6 +9,7 @@ import functools
 from collections.abc import Callable
 from typing import Literal, ParamSpec, TypeVar
 
+from doc2x_sdk import arguments
 from doc2x_sdk.models import Progress, ProgressCallback
 
 __all__ = ["CallbackRaised", "Reporter", "call_back", "own_errors"]
@@ -48,9 +49,10 @@ def own_errors(call: Callable[P, T]) -> Callable[P, T]:
 
 
 class Reporter:
-    """Turns steps into `Progress` for the caller's callback."""
+    """Turns steps into `Progress` for the caller's callback. Raises `ConfigError` for one that can't be called."""
 
     def __init__(self, source: str, callback: ProgressCallback | None) -> None:
+        arguments.callback(callback)
         self._source = source
         self._callback = callback
         self.uid: str | None = None

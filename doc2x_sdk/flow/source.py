@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import BinaryIO, Literal
 
-from doc2x_sdk.arguments import whole
+from doc2x_sdk.arguments import text, whole
 from doc2x_sdk.config import Settings
 from doc2x_sdk.errors import FileError, InputChanged
 from doc2x_sdk.flow.disk import reading, writing
@@ -126,9 +126,11 @@ def open_source(given: Input, settings: Settings, *, name: str | None = None) ->
         name: what to call bytes or an open file; its stem names the results.
 
     Raises:
+        ConfigError: `name` is no text.
         FileError: missing, not a regular file, empty, too large, not a PDF or picture, broken, encrypted.
         TooManyOpenFiles: it can't be opened for now.
     """
+    text(name, "name")
     if isinstance(given, bytes | bytearray | memoryview):
         yield checked(bytes(given), name or "document.pdf", settings)
     elif isinstance(given, str) and not given:

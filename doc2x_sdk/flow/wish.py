@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-from doc2x_sdk.arguments import whole
+from doc2x_sdk.arguments import of_kind, whole
+from doc2x_sdk.errors import ConfigError
 from doc2x_sdk.formats.registry import Plan
-from doc2x_sdk.models import ExportOptions, ParseOptions
+from doc2x_sdk.models import ExportOptions, Model, ParseOptions
 
-__all__ = ["Wish"]
+__all__ = ["Wish", "parse_options"]
 
 
 class Wish(NamedTuple):
@@ -51,3 +53,15 @@ class Wish(NamedTuple):
         if self.out is None or self.given is None or not path.is_relative_to(self.out):
             return path
         return self.given / path.relative_to(self.out)
+
+
+def parse_options(model: Model | None, parse: ParseOptions | None, *, translated: bool = False) -> ParseOptions:
+    """Put both ways of giving the options together; a language only where a translation is meant.
+
+    Raises `ConfigError` for one where none is meant, and for options that are none.
+    """
+    of_kind(parse, ParseOptions | None, "parse", "a ParseOptions, or None")
+    options = parse or ParseOptions()
+    if options.language is not None and not translated:
+        raise ConfigError("A translation is no conversion", advice="Use `translate`.")
+    return options if model is None else replace(options, model=model)

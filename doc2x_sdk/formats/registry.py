@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import pluggy
 
+from doc2x_sdk.arguments import formats_of, of_kind
 from doc2x_sdk.errors import ConfigError
 from doc2x_sdk.formats.clean import CLEAN
 from doc2x_sdk.formats.guard import PluginRaised
@@ -25,6 +26,7 @@ Options = Mapping[str, Mapping[str, object]]
 ALIASES = {"markdown": "md", "latex": "tex", "word": "docx", "doc": "docx"}
 """What people call the service's formats -> their names."""
 
+OPTIONS = "a dict of options for each format, such as {'epub': {'toc': True}}"
 ONE_OF_TWO = "Uninstall one of them, or leave it out of DOC2X_PLUGINS."
 
 
@@ -157,17 +159,18 @@ class Formats:
     def plan(self, to: Iterable[str], options: Options | None = None) -> Plan:
         """Resolve the wanted formats and type the options of exporters and post-processors.
 
-        Raises `ConfigError` for a name that nobody offers, for formats that wait for each other, and for an option
-        that is unknown or of the wrong type.
+        Raises `ConfigError` for a name that nobody offers or that is no text, for formats that wait for each other, and
+        for an option that is unknown or of the wrong type.
         """
-        wanted = tuple(dict.fromkeys([to] if isinstance(to, str) else to))
+        wanted = formats_of(to)
         ordered: dict[str, Offer] = {}
         natives = dict.fromkeys(name for name in wanted if name in NATIVE_FORMATS)
         for name in wanted:
             if name not in NATIVE_FORMATS:
                 self._resolve(name, (), ordered)
         natives.update(dict.fromkeys(offer.needs for offer in ordered.values() if offer.needs in NATIVE_FORMATS))
-        return Plan(wanted, tuple(natives), tuple(ordered.values()), self._options(ordered, options or {}))
+        typed = self._options(ordered, {} if options is None else options)
+        return Plan(wanted, tuple(natives), tuple(ordered.values()), typed)
 
     def _resolve(self, name: str, waiting: tuple[str, ...], ordered: dict[str, Offer]) -> None:
         if name in waiting:
@@ -189,6 +192,9 @@ class Formats:
         ordered[name] = offer
 
     def _options(self, ordered: Mapping[str, Offer], given: Options) -> dict[str, Mapping[str, object]]:
+        of_kind(given, Mapping, "options", OPTIONS)
+        for each in given.values():
+            of_kind(each, Mapping, "options", OPTIONS)
         declared = {processor.name: processor.options for processor in self.processors}
         declared |= {name: offer.options for name, offer in ordered.items()}
         for name in given:

@@ -6,7 +6,7 @@ Nothing here talks to anything. Fields that the service sends and that no attrib
 from doc2x_sdk.models.answers import ExportLink, ExportStatus, ImageResult, ParseStatus, SignedURL, UploadSlot
 from doc2x_sdk.models.bundle import Bundle
 from doc2x_sdk.models.document import Document
-from doc2x_sdk.models.options import NATIVE_FORMATS, ExportOptions, ParseOptions
+from doc2x_sdk.models.options import NATIVE_FORMATS, ExportOptions, Model, ParseOptions
 from doc2x_sdk.models.pages import Page, TranslatedBlock, Translation
 from doc2x_sdk.models.progress import Progress, ProgressCallback
 
@@ -18,6 +18,7 @@ __all__ = [
     "ExportOptions",
     "ExportStatus",
     "ImageResult",
+    "Model",
     "Page",
     "ParseOptions",
     "ParseStatus",

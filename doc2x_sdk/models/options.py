@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["NATIVE_FORMATS", "ExportOptions", "ParseOptions"]
+__all__ = ["NATIVE_FORMATS", "ExportOptions", "Model", "ParseOptions"]
+
+Model = Literal["v2", "v3-2026"]
 
 NATIVE_FORMATS = ("md", "md_dollar", "tex", "docx")
 """The formats that the service exports. `parse`, the status result itself, is native too but costs no export."""
@@ -26,7 +28,7 @@ class ParseOptions:
         translator: the model that translates; "deepseek" unless given.
     """
 
-    model: Literal["v2", "v3-2026"] | None = None
+    model: Model | None = None
     ocr: bool | None = None
     formula_only: bool | None = None
     img_correction: bool | None = None

@@ -24,7 +24,7 @@ GUARDS = [
     Guard("input", f"{STOPS}test_a_budget_is_a_number_from_0", ARGUMENTS, " or number < least", ""),
     Guard("input", f"{STOPS}test_a_budget_is_a_number_from_0", ARGUMENTS, " or isinstance(number, bool)", ""),
     Guard("input", f"{STOPS}test_an_empty_folder_is_not_the_current_one", ARGUMENTS,
-          "(out is None and needed) or (out is not None and not os.fspath(out))", "False"),
+          "if not named:", "if False:"),
     Guard("UP-05", BEFORE_ITS_TURN, SOURCE, "same = self.is_as_checked(file)", "same = True", case="edited"),
     Guard("UP-05", BEFORE_ITS_TURN, SOURCE, "same = self.is_as_checked(file)", "same = False", case="touched"),
     Guard("UP-05", NAME, SOURCE, 'return hashlib.file_digest(file, "sha256").hexdigest() == self.sha256',
