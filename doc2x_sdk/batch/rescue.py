@@ -23,7 +23,7 @@ from doc2x_sdk.service.answers import NOT_FOUND
 
 __all__ = ["PassedOver", "Rescue", "Task"]
 
-NOT_OF_THE_EXPORT = ("exporter", "pages")
+NOT_OF_THE_EXPORT = ("exporter", "pages", "processors")
 """What the options of a result hold beside those of its export, see `ResultRow`."""
 
 
@@ -136,8 +136,11 @@ class Rescue:
         """Return the task of results that belong together."""
         options = json.loads(group[0].options)
         chosen = {result.format: json.loads(result.options).get("exporter") or {} for result in group}
+        given = {name: each for name, each in chosen.items() if each}
+        for result in group:
+            given |= json.loads(result.options).get("processors") or {}
         try:
-            plan = self._kit.formats.plan(tuple(chosen), {name: each for name, each in chosen.items() if each})
+            plan = self._kit.formats.plan(tuple(chosen), given)
         except ConfigError as error:
             return Done(row.source, error=error.about(uid=row.uid, source=row.source))
         target = path_of(group[0].target)

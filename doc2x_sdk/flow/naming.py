@@ -23,8 +23,8 @@ def owners_of(template: str, source: Source, wish: Wish, kit: Kit) -> list[tuple
         return []
     publisher = Publisher(wish.out, result_name(template, source, uid=None, clock=kit.clock), overwrite=False)
     targets = [(name, path_text(publisher.target(wish.plan.suffix_of(name)))) for name in wish.plan.wanted]
-    known = [kit.ledger.target_of(target, name) for name, target in targets]
-    return [(row.source, row.source_sha256) for row in known if row is not None]
+    known = [kit.ledger.targets_of(target, name) for name, target in targets]
+    return [(rows[0].source, rows[0].source_sha256) for rows in known if rows]
 
 
 def settled(wish: Wish, source: Source, kit: Kit) -> Wish:

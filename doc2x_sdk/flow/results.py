@@ -57,8 +57,9 @@ class Results:
     def todo(self, publisher: Publisher) -> list[str]:
         """Return the wanted formats that are not there; the others are left as they are and reported.
 
-        Those that were made with other options get a warning. Raises `InputChanged` for a result that was made here of
-        an earlier content, or of other pages, of the same input, and for a file that an earlier run was to replace.
+        Those that are of another format, or were made with other options, get a warning. Raises `InputChanged` for a
+        result that was made here of an earlier content, or of other pages, of the same input, and for a file that an
+        earlier run was to replace.
         """
         self.files, self.skipped, self.warnings = {}, [], []
         missing = []
@@ -80,10 +81,11 @@ class Results:
         """
         if self._kit.ledger is None or self._wish.out is None:
             return True
-        known = self._kit.ledger.target_of(path_text(target), name)
+        regular, told = target.is_file() and not target.is_symlink(), self._wish.told(target)
+        rows = self._kit.ledger.targets_of(path_text(target), name)
+        known = next((row for row in rows if row.format == name or is_of(row, target, told, regular=regular)), None)
         if known is None:
             return True
-        regular, told = target.is_file() and not target.is_symlink(), self._wish.told(target)
         if known.state == "publishing" and regular:
             if known.sha256 == digest_there(target, told):
                 self._kit.ledger.finish(known)
@@ -101,13 +103,16 @@ class Results:
         return True
 
     def _compare(self, known: TargetRow, target: Path, name: str) -> None:
-        """Raise `InputChanged` for a result of other pages than are wanted; warn of one made with other options."""
+        """Raise `InputChanged` for a result of other pages than are wanted; warn of another format or other options."""
         before, wanted = json.loads(known.options), json.loads(self._options(name))
         pages = before.pop("pages", None)
         if pages != wanted.pop("pages", None):
             made_of = "all pages" if pages is None else f"pages {pages} only"
             raise InputChanged(f"{self._wish.told(target)} was made of {made_of} of this file", advice=REPLACE)
-        if before != wanted or not self._is_parsed_alike(known):
+        if known.format != name:
+            told = f"{target.name} is there as {known.format}, not {name}, and stays as it is"
+            self.warnings.append(f"{told}; {REPLACE_BRIEFLY}")
+        elif before != wanted or not self._is_parsed_alike(known):
             self.warnings.append(f"{target.name} was made with other options and stays as it is; {REPLACE_BRIEFLY}")
 
     def _is_parsed_alike(self, known: TargetRow) -> bool:
@@ -118,8 +123,9 @@ class Results:
 
     def _options(self, name: str) -> str:
         """Return the options of a format as the ledger has them, see `ResultRow`."""
-        own, pages = self._wish.plan.options.get(name) or None, choice_of(self._source, self._wish.pages)
-        return canonical(fields_of(self._wish.export) | {"exporter": own, "pages": pages})
+        plan, pages = self._wish.plan, choice_of(self._source, self._wish.pages)
+        beside = {"exporter": plan.options.get(name) or None, "processors": self._kit.formats.told(plan, name) or None}
+        return canonical(fields_of(self._wish.export) | beside | {"pages": pages})
 
     def begin(self, receipt: AnyReceipt, todo: list[str]) -> None:
         """Write down what is wanted under a receipt, so that it can be fetched after any stop."""
@@ -162,6 +168,11 @@ class Results:
             described = self._options(name), path_text(self.files[name]), self._where
             self._told[self.files[name]] = described
         self._receipt.result(ResultRow(name, *described, state, sha256, reason), wait=wait)
+
+
+def is_of(row: TargetRow, target: Path, told: Path, *, regular: bool) -> bool:
+    """Tell whether a file is the one of a row, as far as that is known; raises as `digest_there`."""
+    return row.state == "done" or (regular and row.sha256 == digest_there(target, told))
 
 
 def digest_there(target: Path, told: Path) -> str:

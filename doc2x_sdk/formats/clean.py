@@ -9,9 +9,11 @@ from doc2x_sdk.errors import ArchiveError
 from doc2x_sdk.hookspecs import Context, Option, hookimpl
 from doc2x_sdk.models import Bundle
 
-__all__ = ["CLEAN", "CLEAN_OPTIONS", "doc2x_process_bundle", "leaves_alone"]
+__all__ = ["CLEAN", "CLEAN_OPTIONS", "MARKDOWN", "doc2x_process_bundle", "leaves_alone"]
 
 CLEAN = "clean"
+MARKDOWN = ("md", "md_dollar")
+"""The formats of the service that it changes."""
 CLEAN_OPTIONS = (
     Option("comments", bool, default=True, help="Keep the service's comments (Meanless, Media, figureText, Footnote)."),
     Option("tables", default="html", choices=("pipe", "html"), help="pipe: tables of pipes where nothing is lost."),
@@ -27,7 +29,7 @@ def leaves_alone(options: Mapping[str, Any]) -> bool:
 def doc2x_process_bundle(bundle: Bundle, context: Context) -> None:
     """Clean the Markdown before any other post-processor or exporter reads it; without options it stays as it came."""
     options = context.options.get(CLEAN, {})
-    if bundle.format not in ("md", "md_dollar") or leaves_alone(options):
+    if bundle.format not in MARKDOWN or leaves_alone(options):
         return
     comments, tables = options.get("comments", True), options.get("tables", "html")
     from doc2x_sdk import markdown  # noqa: PLC0415 - a parser that most conversions don't need

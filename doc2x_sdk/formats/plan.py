@@ -44,6 +44,13 @@ class Plan(NamedTuple):
         taken |= {suffixes[each] for each in earlier if each in suffixes}
         return f".{name}{suffixes[name]}" if suffixes[name] in taken else suffixes[name]
 
+    def native_of(self, name: str) -> str:
+        """Return what a wanted format is made of in the end: a format of the service, or `parse`."""
+        needs = {offer.name: offer.needs for offer in self.offers}
+        while name in needs:
+            name = needs[name]
+        return name
+
     def needed(self, todo: Collection[str]) -> tuple[tuple[str, ...], tuple[Offer, ...]]:
         """Return the natives and the derived formats that some of the wanted formats take, in the plan's order."""
         needed = set(todo)

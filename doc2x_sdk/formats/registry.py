@@ -9,7 +9,7 @@ import pluggy
 
 from doc2x_sdk.arguments import formats_of, of_kind
 from doc2x_sdk.errors import ConfigError
-from doc2x_sdk.formats.clean import CLEAN
+from doc2x_sdk.formats.clean import CLEAN, MARKDOWN
 from doc2x_sdk.formats.guard import PluginRaised
 from doc2x_sdk.formats.offers import Offer, check_name, checked_offer
 from doc2x_sdk.formats.options import GUIDE, check_declared, typed_options
@@ -38,6 +38,7 @@ class Processor:
         self.options = options
         self.help = help
         self.package = package
+        self.defaults = {option.name: option.default for option in options}
 
 
 class Formats:
@@ -171,6 +172,16 @@ class Formats:
         natives.update(dict.fromkeys(offer.needs for offer in ordered.values() if offer.needs in NATIVE_FORMATS))
         typed = self._options(ordered, {} if options is None else options)
         return Plan(wanted, tuple(natives), tuple(ordered.values()), typed)
+
+    def told(self, plan: Plan, name: str) -> dict[str, dict[str, object]]:
+        """Return the options, other than their defaults, of the post-processors that a format passes on its way."""
+        native, told = plan.native_of(name), dict[str, dict[str, object]]()
+        for processor in () if native == PARSE else self.processors:
+            given = plan.options.get(processor.name, {})
+            chosen = {key: value for key, value in given.items() if value != processor.defaults[key]}
+            if chosen and (processor.name != CLEAN or native in MARKDOWN):
+                told[processor.name] = chosen
+        return told
 
     def _resolve(self, name: str, waiting: tuple[str, ...], ordered: dict[str, Offer]) -> None:
         if name in waiting:

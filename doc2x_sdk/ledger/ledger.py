@@ -295,17 +295,18 @@ class Ledger:
         self._store.later(admission.grow(row, self._owner.is_alive, self.clock.now()))
         self._line.freed()
 
-    def target_of(self, target: str, format: str) -> TargetRow | None:  # noqa: A002 - the field's word
-        """Return whose a published format is; None when nobody here wrote that file."""
+    def targets_of(self, target: str, format: str) -> list[TargetRow]:  # noqa: A002 - the field's word
+        """Return whose a published file may be, the last first: of this format, and of those placed under its name."""
 
-        def look(connection: sqlite3.Connection) -> TargetRow | None:
+        def look(connection: sqlite3.Connection) -> list[TargetRow]:
             found = connection.execute(
                 "SELECT result.id, result.state, result.sha256, result.reason, result.source, parse.sha256, "
-                "result.options, parse.options FROM result JOIN parse ON parse.id = result.parse "
-                "WHERE target = ? AND format = ?",
-                (target, format),
-            ).fetchone()
-            return None if found is None else TargetRow(*found)
+                "result.options, parse.options, result.format FROM result JOIN parse ON parse.id = result.parse "
+                "WHERE target = ? AND (result.format = ? OR result.state IN ('publishing', 'done')) "
+                "ORDER BY result.changed_at DESC, result.format = ? DESC",
+                (target, format, format),
+            )
+            return [TargetRow(*row) for row in found]
 
         return self._store.read(look)
 

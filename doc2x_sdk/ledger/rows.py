@@ -65,7 +65,8 @@ class ResultRow(NamedTuple):
     """One format of one parse and where it goes. States: wanted, exporting, publishing, done, failed.
 
     `options` are those of the export as canonical JSON; below `exporter` those of the format's own exporter, below
-    `pages` the choice of pages, where there is one. `source` is the input that it was wanted of. `reason` tells why it
+    `pages` the choice of pages, where there is one; below `processors` those of post-processors that are other than
+    their defaults. `source` is the input that it was wanted of. `reason` tells why it
     failed, or that an older file has its place until it is done.
     """
 
@@ -79,7 +80,7 @@ class ResultRow(NamedTuple):
 
 
 class TargetRow(NamedTuple):
-    """Whose a published file is: the row of the result, the source that it was made of, and with which options.
+    """Whose a published file is: the row of the result, the source that it was made of, with which options, as what.
 
     `options` and `reason` are those of a `ResultRow`, `parse_options` those of its `ParseKey`.
     """
@@ -92,6 +93,7 @@ class TargetRow(NamedTuple):
     source_sha256: str
     options: str
     parse_options: str
+    format: str
 
 
 class ParseRow(NamedTuple):

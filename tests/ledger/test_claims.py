@@ -220,4 +220,4 @@ def test_pruning_leaves_what_is_in_flight_or_unknown(ledger: Ledger, clock: Stil
         clock.advance(50.0)
         assert ledger.prune(60.0) == 1
     assert [row.state for row in ledger.jobs()] == ["unknown", "uploading", "parsed"]
-    assert ledger.target_of("/out/0.md", "md") is None
+    assert ledger.targets_of("/out/0.md", "md") == []
