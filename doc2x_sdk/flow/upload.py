@@ -66,6 +66,7 @@ def upload(
     Raises:
         InputChanged: the file is no longer the one that was checked; the uid of the attempt is in the error.
         NetworkError: no answer, and the service says that it has no file: nothing was paid.
+        ProtocolError: the service gave the uid of another parse, by the ledger: nothing was sent under it.
         Doc2XError: as the service's methods.
     """
     for attempt in range(NEW_LINKS + 1):

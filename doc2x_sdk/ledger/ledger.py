@@ -21,6 +21,7 @@ from doc2x_sdk.ledger.rows import (
     ParseRow,
     ResultRow,
     TargetRow,
+    check_uid,
     parse_row,
     read_jobs,
     read_results,
@@ -218,7 +219,7 @@ class Ledger:
         """Change a parse's row; with `wait` it is on the disk afterwards, else it is queued.
 
         With `held` too it raises `LedgerError` where the file is gone, or another process has taken the row: it took
-        this one for dead.
+        this one for dead; and `ProtocolError` for a uid that another parse of the account has.
         """
         if held:
             self._store.check_there()
@@ -227,6 +228,8 @@ class Ledger:
         def change(connection: sqlite3.Connection) -> None:
             columns, mine = ", ".join(f"{name} = :{name}" for name in values), " AND owner = :token" if held else ""
             named = values | {"row": row, "token": self._owner.token}
+            if held:
+                check_uid(connection, row, assignments.get("uid"))
             if not connection.execute(f"UPDATE parse SET {columns} WHERE id = :row{mine}", named).rowcount and held:  # noqa: S608
                 raise LedgerError("Another process has taken this document over", advice=TAKEN)
 

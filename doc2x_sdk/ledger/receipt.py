@@ -49,7 +49,10 @@ class Receipt:
         self.row = self.row._replace(state="reserving", attempts=self.row.attempts + 1, working=False)
 
     def uploading(self, uid: str) -> None:
-        """Note the uid, on the disk before its bytes are sent; raises `LedgerError` where another process is at it."""
+        """Note the uid, on the disk before its bytes are sent.
+
+        Raises `LedgerError` where another process is at it, `ProtocolError` where another parse has the uid.
+        """
         now = self._ledger.clock.now()
         self._set(
             wait=True,

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, TextIO
 from urllib.parse import unquote, urlsplit
 
 from doc2x_sdk.config.settings import LOCAL
-from doc2x_sdk.errors import LedgerError
+from doc2x_sdk.errors import LedgerError, ProtocolError
 from doc2x_sdk.ledger.files import open_reader
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "ParseRow",
     "ResultRow",
     "TargetRow",
+    "check_uid",
     "export_jobs",
     "parse_row",
     "path_of",
@@ -143,6 +144,19 @@ def parse_row(row: sqlite3.Row, results: tuple[ResultRow, ...] = ()) -> ParseRow
     values["history"] = tuple(json.loads(values["history"]))
     values["working"] = bool(values["working"])
     return ParseRow(**values, results=results)
+
+
+def check_uid(connection: sqlite3.Connection, row: int, uid: object) -> None:
+    """Raise `ProtocolError` for a uid that another parse of the row's account has: the one would be stored over it."""
+    other = connection.execute(
+        "SELECT source FROM parse WHERE uid = ? AND id != ? AND account = (SELECT account FROM parse WHERE id = ?)",
+        (uid, row, row),
+    ).fetchone()
+    if other is not None:
+        raise ProtocolError(
+            f"The service gave a uid, {uid}, that it had given before, for {other['source']}",
+            advice="Nothing was sent. Run the same command again; if it goes on, report the uid to the service.",
+        )
 
 
 def read_results(connection: sqlite3.Connection, parse: int) -> tuple[ResultRow, ...]:

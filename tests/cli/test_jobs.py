@@ -22,6 +22,7 @@ def ledger(tmp_path, monkeypatch):
     for name in ("good", "bad"):
         (tmp_path / f"{name}.pdf").write_bytes(make_pdf(mark=name))
     with ScriptedService() as service:
+        service.uids += ["another's"] * 100  # a test's own service begins its uids at 1
         env = account(service.origin)
         assert doc2x("convert", tmp_path / "good.pdf", "--to", "txt", "--out", tmp_path / "out", env=env).code == 0
         service.on("status", failed("parse_file_lock"))

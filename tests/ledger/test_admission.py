@@ -205,7 +205,7 @@ def test_nothing_grows_while_most_slots_are_empty(ledger: Ledger) -> None:
     for number in range(20):
         with ExitStack() as held:
             receipt = begin(held, ledger, number)
-            receipt.uploading("uid")
+            receipt.uploading(f"uid-{number}")
             receipt.parsed(1)
     assert pace(ledger) == (TASKS_FIRST, PAGES_FIRST)
 
