@@ -4,6 +4,7 @@ from tests.guards import Guard
 
 UPLOAD, PICTURES = "flow/test_upload_faults.py::", "flow/test_pictures.py::"
 STOPS, RESULTS, RESUME = "batch/test_stops.py::", "batch/test_results.py::", "batch/test_resume.py::"
+GIVEN_UP, SAME_NAME = "flow/test_given_up.py::", "flow/test_same_name.py::"
 WAIT, CLAIMS, V1 = "flow/test_wait_faults.py::", "ledger/test_claims.py::", "v1/test_client.py::"
 OTHER_PARSE = f"{UPLOAD}test_a_parse_that_would_be_another_one_is_refused_before_anything_is_paid"
 OTHER_EXPORT = f"{UPLOAD}test_an_export_that_the_service_would_refuse_is_refused_before_anything_is_paid"
@@ -25,6 +26,22 @@ GUARDS = [
     Guard("input", f"{STOPS}test_a_budget_is_a_number_from_0", ARGUMENTS, " or isinstance(number, bool)", ""),
     Guard("input", f"{STOPS}test_an_empty_folder_is_not_the_current_one", ARGUMENTS,
           "if not named:", "if False:"),
+    Guard("input", "service/test_config.py::test_no_account_has_the_name_of_this_machines_engine", "config/settings.py",
+          "if self.account == LOCAL:", "if False:"),
+    Guard("input", f"{PICTURES}test_pages_that_a_picture_lacks_are_told_before_anything_is_sent", "flow/results.py",
+          "    choice_of(source, wish.pages)\n", "", case="md-2"),
+    Guard("again", f"{GIVEN_UP}test_one_document_that_the_service_gave_up_is_not_paid_again_by_itself",
+          "flow/receipts.py", "and not wish.retry_failed and", "and False and"),
+    Guard("again", f"{GIVEN_UP}test_what_was_seen_at_work_is_given_up_whatever_the_code", "flow/parse.py",
+          "error.code == NEVER_BEGUN and self._was_never_begun()", "error.code == NEVER_BEGUN"),
+    Guard("again", "flow/test_uid_twice.py::test_of_two_at_the_same_moment_one_is_refused", "ledger/ledger.py",
+          'check_uid(connection, row, assignments.get("uid"))', "pass"),
+    Guard("name", f"{SAME_NAME}test_another_documents_result_of_another_format_keeps_its_name", "ledger/ledger.py",
+          " OR result.state IN ('publishing', 'done'))", ")"),
+    Guard("name", f"{SAME_NAME}test_md_and_md_dollar_do_not_pass_for_each_other", "flow/results.py",
+          "or is_of(row, target, regular=regular)", ""),
+    Guard("name", f"{SAME_NAME}test_what_is_rescued_is_made_with_its_post_processors", "batch/rescue.py",
+          'given |= json.loads(result.options).get("processors") or {}', "pass"),
     Guard("UP-05", BEFORE_ITS_TURN, SOURCE, "same = self.is_as_checked(file)", "same = True", case="edited"),
     Guard("UP-05", BEFORE_ITS_TURN, SOURCE, "same = self.is_as_checked(file)", "same = False", case="touched"),
     Guard("UP-05", NAME, SOURCE, 'return hashlib.file_digest(file, "sha256").hexdigest() == self.sha256',
