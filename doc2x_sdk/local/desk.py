@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -48,7 +49,7 @@ class Desk:
         Raises:
             Refusal: a form that cannot be read.
         """
-        part = task.folder / "source.part"
+        part = task.folder / f"source-{secrets.token_hex(8)}.part"  # another that breaks off may be under way
         try:
             received = await uploads.receive(request, part, limit)
         except ClientDisconnect:

@@ -39,7 +39,7 @@ GUARDS = [
     Guard("name", f"{SAME_NAME}test_another_documents_result_of_another_format_keeps_its_name", "ledger/ledger.py",
           " OR result.state IN ('publishing', 'done'))", ")"),
     Guard("name", f"{SAME_NAME}test_md_and_md_dollar_do_not_pass_for_each_other", "flow/results.py",
-          "or is_of(row, target, regular=regular)", ""),
+          "or is_of(row, target, told, regular=regular)", ""),
     Guard("name", f"{SAME_NAME}test_what_is_rescued_is_made_with_its_post_processors", "batch/rescue.py",
           'given |= json.loads(result.options).get("processors") or {}', "pass"),
     Guard("UP-05", BEFORE_ITS_TURN, SOURCE, "same = self.is_as_checked(file)", "same = True", case="edited"),

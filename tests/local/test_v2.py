@@ -7,8 +7,10 @@ import string
 import zipfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import requests
@@ -165,6 +167,25 @@ def test_a_broken_off_upload_may_be_sent_again(caller: Caller, shared_server: Lo
         session.put(slot["url"], data=breaks_off())
     assert caller.status(slot["uid"])["code"] == "parse_status_not_found"
     assert caller.session.put(slot["url"], data=make_pdf("whole")).status_code == 200
+    assert caller.wait(slot["uid"])["data"]["result"]["pages"][0]["md"] == "whole"
+
+
+def test_an_upload_that_breaks_off_takes_nothing_of_the_next_one(caller: Caller, shared_server: LocalServer) -> None:
+    slot, content = caller.reserve(), make_pdf("whole")
+    url = urlsplit(slot["url"])
+    lines = [HTTPConnection(url.hostname or "", url.port) for _ in range(2)]
+    for line in lines:
+        line.putrequest("PUT", f"{url.path}?{url.query}")
+        line.putheader("Content-Length", str(len(content)))
+        line.endheaders()
+        line.send(content[:200])
+        assert caller.status(slot["uid"])["code"] == "parse_status_not_found"
+    lines[0].close()
+    for _ in range(5):  # by then the server knows that the first is gone
+        caller.status(slot["uid"])
+    lines[1].send(content[200:])
+    assert lines[1].getresponse().status == 200
+    lines[1].close()
     assert caller.wait(slot["uid"])["data"]["result"]["pages"][0]["md"] == "whole"
 
 
