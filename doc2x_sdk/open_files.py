@@ -1,6 +1,6 @@
 """How many files may be open: a limit of the process, or of the system, so that a lack of them is no file's fault.
 
-A batch has one to three open for each document at work. macOS allows 256 by default, Linux 1,024.
+A batch has one to four open for each document at work. macOS allows 256 by default, Linux 1,024.
 """
 
 from __future__ import annotations

@@ -19,8 +19,8 @@ T = TypeVar("T")
 
 WORKERS_MOST = 200
 WORKERS_HERE = 100  # of the embedded engine, which works on a few documents at a time: more would only wait
-FILES_A_WORKER = 3  # open at once, and seldom more: its staging folder, a connection, a result or its folder
-FILES_ELSEWHERE = 80  # of the ledger, the connections that are kept, and the program around the batch
+FILES_A_WORKER = 4  # open at once, and seldom more: its staging folder, a result, a connection to each host
+FILES_ELSEWHERE = 80  # of the ledger and the program around the batch
 WITHIN = 60.0  # seconds in which others may close their files
 PAUSE = 1.0
 

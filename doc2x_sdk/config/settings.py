@@ -36,7 +36,7 @@ class Settings:
     export_timeout: float = setting(600.0, "the wait for an export")
     patience: float = setting(180.0, "how long a full service is asked again before the document is given up")
     retries: int = setting(2, "how often a request that may be sent again is")
-    connections: int = setting(32, "connections kept open to one host")
+    connections: int = setting(100, "connections kept open to one host")
     poll_floor: float | None = setting(None, "shortest pause between two looks; by default 0.3, on loopback 0.05")
     exporter_timeout: float | None = setting(
         None, "longest run of a plugin's exporter, which is then a process of its own"

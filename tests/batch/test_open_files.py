@@ -58,7 +58,7 @@ def test_a_batch_has_no_more_workers_than_there_are_files_for(
     assert (service.paid, len(list(out.glob("*.md")))) == (90, 90)
 
 
-@pytest.mark.parametrize(("limit", "workers"), [(40, 1), (128, 16), (256, 58), (1024, WORKERS_MOST)])
+@pytest.mark.parametrize(("limit", "workers"), [(40, 1), (128, 12), (256, 44), (1024, WORKERS_MOST)])
 def test_workers_by_the_limit(limit: int, workers: int) -> None:
     said = with_limit(limit, "from doc2x_sdk.batch.room import workers_most; print(workers_most('one'))").stdout
     assert int(said) == workers

@@ -93,7 +93,7 @@ GUARDS = [
           "        call = self._call(request, resend, statuses,"),
     Guard("TR-13", "service/test_way.py::test_loopback_is_never_proxied", ENVIRONMENT,
           "if is_loopback(parts.host):", "if False:"),
-    Guard("TR-14", "service/test_pool.py::test_32_threads_keep_their_connections", CONNECTIONS,
+    Guard("TR-14", "service/test_pool.py::test_100_threads_keep_their_connections", CONNECTIONS,
           "pool_maxsize=connections", "pool_maxsize=10"),
     Guard("TR-15", "service/test_pool.py::test_an_unread_download_blocks_no_other_call", CONNECTIONS,
           "pool_block=False", "pool_block=True", hangs=True),

@@ -10,11 +10,11 @@ from doc2x_sdk.errors import Doc2XError
 from tests.support.scripted import Conversation, Request, ScriptedServer, Step, envelope, flood, raw, reply
 from tests.support.wire import open_service, open_transport, signed
 
-THREADS = 32
+THREADS = 100
 
 
 @pytest.mark.faults("TR-14")
-def test_32_threads_keep_their_connections(caplog: pytest.LogCaptureFixture) -> None:
+def test_100_threads_keep_their_connections(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     together = threading.Barrier(THREADS, timeout=60)
 
