@@ -33,11 +33,11 @@ __all__ = [
 ]
 
 PAID = ("uploading", "submitted", "parsed")
+"""The states of a parse that was paid for, or may have been, and has a uid."""
 UNSENT = frozenset({"planned", "reserving"})
 """States in which nothing was sent."""
 ARRIVED = frozenset({"submitted", "parsed"})
 """States of a parse that is paid and at the service."""
-"""The states of a parse that was paid for, or may have been, and has a uid."""
 LACKS_RESULT = "EXISTS (SELECT 1 FROM result WHERE result.parse = parse.id AND result.state != 'done')"
 TO_BE_DONE = """
     state = 'planned'
