@@ -1,7 +1,9 @@
 """One processor for the threads of a batch, where they cost least.
 
 Python runs one of its threads at a time. On several processors each that is woken runs as far as the next lock on a
-processor of its own and waits there for the one before it, which costs more than most of what it has to do.
+processor of its own and waits there for the one before it, which costs more than most of what it has to do. On one it
+would take the processor from the thread that has the lock, to no end: so they run as what Linux calls batch work, which
+waits until the other pauses or its time is up.
 """
 
 from __future__ import annotations
@@ -21,26 +23,39 @@ _here = threading.local()
 def share_one_processor() -> None:
     """Keep this thread on one processor, the same for all threads of the process that call this. Only Linux can.
 
-    Processes that were started one after another take different ones. Nothing is raised where the system refuses.
+    There it takes the processor from no other, unless it had a policy of its own. Processes that were started one after
+    another take different ones. Nothing is raised where the system refuses.
     """
-    allowed, chosen = choice(os.getpid())
-    if len(allowed) > 1:
-        move(chosen)
-        _here.is_kept = True
+    if sys.platform == "linux" and len(choice(os.getpid())[0]) > 1:
+        _here.policy = os.sched_getscheduler(0)
+        keep()
 
 
 @contextmanager
 def all_processors() -> Iterator[None]:
-    """Let this thread run anywhere during the block: what others wrote, and programs that it starts, inherit that."""
-    if not getattr(_here, "is_kept", False):
+    """Let this thread run as any other during the block: what others wrote, and programs that it starts, inherit it."""
+    if not hasattr(_here, "policy"):
         yield
         return
-    allowed, chosen = choice(os.getpid())
-    move(allowed)
+    release()
     try:
         yield
     finally:
-        move(chosen)
+        keep()
+
+
+def keep() -> None:
+    """Keep this thread on the one processor, as batch work."""
+    if sys.platform == "linux":
+        move(choice(os.getpid())[1])
+        change_policy(os.SCHED_BATCH)
+
+
+def release() -> None:
+    """Let this thread run on all processors, as it did before."""
+    if sys.platform == "linux":
+        move(choice(os.getpid())[0])
+        change_policy(os.SCHED_OTHER)
 
 
 @cache
@@ -57,3 +72,10 @@ def move(processors: frozenset[int]) -> None:
     if sys.platform == "linux":
         with suppress(OSError):  # a sandbox may refuse it, or the processors were taken away meanwhile
             os.sched_setaffinity(0, processors)
+
+
+def change_policy(policy: int) -> None:
+    """Give this thread a policy, unless it came with another than the usual one."""
+    if sys.platform == "linux" and _here.policy == os.SCHED_OTHER:
+        with suppress(OSError):
+            os.sched_setscheduler(0, policy, os.sched_param(0))

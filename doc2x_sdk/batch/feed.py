@@ -10,7 +10,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -230,7 +230,7 @@ class Feed:
         """Take the next path and check it into the window; return its error if it has one."""
         path, template, odd = None, "", None
         try:
-            with all_processors():
+            with nullcontext() if self._is_there else all_processors():  # a list runs no code of others
                 given: object = next(self._paths)
             if isinstance(given, str | os.PathLike):
                 path = Path(given)

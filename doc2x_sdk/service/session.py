@@ -28,6 +28,7 @@ def build_session(connections: int) -> requests.Session:
     """Build a session without the environment's .netrc, and with our adapter."""
     session = PlainSession()
     session.trust_env = False
+    del session.headers["Connection"]  # HTTP/1.1 keeps connections by itself
     session.headers["User-Agent"] = f"doc2x-sdk/{__version__} {requests.utils.default_user_agent()}"
     adapter = CallAdapter(connections=connections)
     session.mount("https://", adapter)

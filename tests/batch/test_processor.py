@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -19,38 +19,48 @@ pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="only Linux keeps a thread on a processor"),
     pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="there is one processor only"),
 ]
-ASK = "import os; print(len(os.sched_getaffinity(0)))"
+ASK = "import os; print(len(os.sched_getaffinity(0)), os.sched_getscheduler(0))"
+Way = tuple[int, int]
+"""How many processors a thread may use, and its policy."""
 
 
-def here() -> int:
-    """How many processors this thread may use."""
-    return len(os.sched_getaffinity(0))
+def way_of(thread: int = 0) -> Way:
+    """How a thread runs, by default this one."""
+    return len(os.sched_getaffinity(thread)), os.sched_getscheduler(thread)
 
 
-def of_threads(name: str) -> dict[str, int]:
-    """How many processors the threads whose name begins so may use."""
+KEPT: Way = 1, getattr(os, "SCHED_BATCH", 0)
+
+
+def of_threads(name: str) -> dict[str, Way]:
+    """How the threads run whose name begins so."""
     found = {each.name: each.native_id for each in threading.enumerate() if each.name.startswith(name)}
-    return {name: len(os.sched_getaffinity(native)) for name, native in found.items() if native is not None}
+    return {name: way_of(native) for name, native in found.items() if native is not None}
+
+
+def in_a_thread(work: Callable[[], None]) -> None:
+    """Do something in a thread, whose way to run ends with it."""
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
 
 
 class Watched:
     """A callback that looks at the threads of the batch, its own among them."""
 
     def __init__(self) -> None:
-        self.own: set[int] = set()
-        self.ledger: set[int] = set()
-        self.workers: set[int] = set()
+        self.own: set[Way] = set()
+        self.ledger: set[Way] = set()
+        self.workers: set[Way] = set()
         self.child: set[str] = set()
 
     def __call__(self, progress: Progress) -> None:
         """Look; the documents are paid by then, so that the ledger has written."""
         if progress.stage == "publish":
-            self.own.add(here())
+            self.own.add(way_of())
             self.ledger |= set(of_threads("doc2x-ledger").values())
             mine = threading.current_thread().name
-            self.workers |= {
-                count for name, count in of_threads("doc2x-").items() if name not in (mine, "doc2x-ledger")
-            }
+            self.workers |= {way for name, way in of_threads("doc2x-").items() if name not in (mine, "doc2x-ledger")}
             self.child.add(subprocess.run([sys.executable, "-c", ASK], capture_output=True, text=True).stdout.strip())  # noqa: PLW1510
 
 
@@ -59,7 +69,7 @@ def convert(service: ScriptedService, paths: list[Path], out: Path, **settings: 
 
     def given() -> Iterator[Path]:
         for path in paths:
-            assert here() == len(choice(os.getpid())[0])
+            assert way_of() == (len(choice(os.getpid())[0]), os.SCHED_OTHER)
             yield path
 
     with service.client(**settings) as client:
@@ -71,45 +81,58 @@ def convert(service: ScriptedService, paths: list[Path], out: Path, **settings: 
 def test_the_threads_of_a_batch_share_one_processor_and_what_is_not_ours_does_not(
     service: ScriptedService, papers: Papers, out: Path
 ) -> None:
-    before = here()
+    before = way_of()
     watched = convert(service, papers(8), out)
-    assert watched.ledger == {1}
-    assert 1 in watched.workers  # others may be in a callback too
+    assert watched.ledger == {KEPT}
+    assert KEPT in watched.workers  # others may be in a callback too
     assert watched.own == {before}
-    assert watched.child == {str(before)}
-    assert here() == before
+    assert watched.child == {f"{before[0]} {before[1]}"}
+    assert way_of() == before
 
 
 def test_the_threads_of_a_batch_go_where_they_like_when_asked_to(
     service: ScriptedService, papers: Papers, out: Path
 ) -> None:
-    before = here()
+    before = way_of()
     watched = convert(service, papers(4), out, one_processor=False)
     assert watched.ledger | watched.workers | watched.own == {before}
 
 
 def test_threads_of_a_process_share_the_same_processor_and_a_block_frees_one() -> None:
-    seen: list[set[int]] = []
+    seen: list[tuple[set[int], int]] = []
+
+    def look() -> None:
+        seen.append((os.sched_getaffinity(0), os.sched_getscheduler(0)))
 
     def work() -> None:
         share_one_processor()
-        seen.append(os.sched_getaffinity(0))
+        look()
         with suppress(KeyError), all_processors():
-            seen.append(os.sched_getaffinity(0))
+            look()
             raise KeyError
-        seen.append(os.sched_getaffinity(0))
+        look()
 
     for _ in range(2):
-        thread = threading.Thread(target=work)
-        thread.start()
-        thread.join()
+        in_a_thread(work)
     kept, free, again = seen[:3]
-    assert (len(kept), again, seen[3:]) == (1, kept, [kept, free, kept])
-    assert free == os.sched_getaffinity(0)
+    assert (len(kept[0]), kept[1], again, seen[3:]) == (*KEPT, kept, [kept, free, kept])
+    assert free == (os.sched_getaffinity(0), os.SCHED_OTHER)
+
+
+def test_a_policy_that_was_chosen_for_a_thread_stays() -> None:
+    seen: list[Way] = []
+
+    def work() -> None:
+        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+        share_one_processor()
+        seen.append(way_of())
+        with all_processors():
+            seen.append(way_of())
+
+    in_a_thread(work)
+    assert seen == [(1, os.SCHED_IDLE), (way_of()[0], os.SCHED_IDLE)]
 
 
 def test_processors_that_were_taken_away_are_no_error() -> None:
-    thread = threading.Thread(target=move, args=(frozenset({10_000}),))
-    thread.start()
-    thread.join()
-    assert here() > 1
+    in_a_thread(lambda: move(frozenset({10_000})))
+    assert way_of()[0] > 1

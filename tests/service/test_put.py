@@ -46,7 +46,6 @@ def test_an_upload_carries_nothing_of_the_account() -> None:
             "user-agent",
             "accept",
             "accept-encoding",
-            "connection",
             "content-length",
         }
         assert KEY.encode() not in request.head + request.body
