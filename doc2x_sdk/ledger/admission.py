@@ -96,6 +96,9 @@ class Slot(enum.Enum):
     """What came of asking for a slot."""
 
     NONE = "none"
+    SPARE = "spare"
+    """Of a room that no limit was met in, less than half is in use, and the service worked on as much: to see it at
+    work on this one teaches nothing."""
     KNOWN = "known"
     """The service worked on as many before."""
     PROBING = "probing"
@@ -125,8 +128,10 @@ def admit(row: ParseRow, is_alive: Alive, now: float) -> Callable[[sqlite3.Conne
         )
         is_known = tasks + 1 <= limit["tasks_seen"] and pages + row.pages <= limit["pages_seen"]
         is_needed = is_half_full(tasks + 1, limit["tasks"]) or is_half_full(pages + row.pages, limit["pages"])
-        is_probe = (is_growing(limit, now) and is_needed) or not is_known or row.id % PROBE_EVERY == 0
-        return Slot.PROBING if is_probe else Slot.KNOWN
+        growing = is_growing(limit, now)
+        if (growing and is_needed) or not is_known or row.id % PROBE_EVERY == 0:
+            return Slot.PROBING
+        return Slot.SPARE if growing else Slot.KNOWN
 
     return write
 

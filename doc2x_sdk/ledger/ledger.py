@@ -11,6 +11,7 @@ from pathlib import Path
 from doc2x_sdk.clock import Clock
 from doc2x_sdk.errors import LedgerError
 from doc2x_sdk.ledger import admission
+from doc2x_sdk.ledger.admission import Slot
 from doc2x_sdk.ledger.files import owners_of
 from doc2x_sdk.ledger.line import Claims, Line, Told
 from doc2x_sdk.ledger.owner import Owner
@@ -260,25 +261,23 @@ class Ledger:
         else:
             self._store.later(work)
 
-    def wait_for_slot(self, row: ParseRow, check: Callable[[], None] = go_on) -> bool:
+    def wait_for_slot(self, row: ParseRow, check: Callable[[], None] = go_on) -> Slot:
         """Move a parse to `reserving` as soon as the account's slots allow it; on the disk when it returns.
-
-        Returns whether it is more than the service is known to take at once.
 
         The threads of this process stand in line. `check` is called while it waits, and may raise.
         """
         with self._line.first(row.account, check) as turn:
-            seen, slot = self._line.count, admission.Slot.NONE
+            seen, slot = self._line.count, Slot.NONE
             try:
-                while slot is admission.Slot.NONE:
+                while slot is Slot.NONE:
                     slot = self._store.write(admission.admit(row, self._owner.is_alive, self.clock.now()))
-                    if slot is admission.Slot.NONE:
+                    if slot is Slot.NONE:
                         check()
                         seen = self._line.wait(turn, seen, self.clock)
             finally:
-                if slot is admission.Slot.NONE:
+                if slot is Slot.NONE:
                     self.change(row.id, {"waits_at": None}, wait=False)
-        return slot is admission.Slot.PROBING
+        return slot
 
     def task_limit(self, account: str) -> float:
         """Return how many parses of the account may be in flight at present."""

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from doc2x_sdk.errors import Doc2XError
+from doc2x_sdk.ledger.admission import Slot
 from doc2x_sdk.ledger.rows import ParseRow, ResultRow
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ class Receipt:
 
     def __init__(self, ledger: Ledger, row: ParseRow) -> None:
         self._ledger = ledger
-        self._admitted = False
+        self._teaches = False  # whether that the service works on it tells how many slots there are
         self.probes = False
         """Whether its slot is one that the service is not known to have, so that an early look at it teaches."""
         self._full: set[str | None] = set()
@@ -44,8 +45,8 @@ class Receipt:
 
     def wait_for_slot(self, check: Callable[[], None]) -> None:
         """Take a slot and move to `reserving`, on the disk; `check` is called during the wait, and may raise."""
-        self.probes = self._ledger.wait_for_slot(self.row, check)
-        self._admitted = True
+        slot = self._ledger.wait_for_slot(self.row, check)
+        self.probes, self._teaches = slot is Slot.PROBING, slot is not Slot.SPARE
         self.row = self.row._replace(state="reserving", attempts=self.row.attempts + 1, working=False)
 
     def uploading(self, uid: str) -> None:
@@ -121,8 +122,8 @@ class Receipt:
 
     def _held(self) -> None:
         """Note once for a slot that the service took the parse, so that the slots may grow."""
-        if self._admitted:
-            self._admitted = False
+        if self._teaches:
+            self._teaches = False
             self._ledger.limit_held(self.row)
 
     def failed(self, error: Doc2XError) -> None:

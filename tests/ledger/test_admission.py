@@ -201,6 +201,28 @@ def test_while_most_slots_are_empty_a_known_one_is_no_probe(ledger: Ledger) -> N
     assert any(begun(range(20, 26)))  # more than were seen at work at once, and half of the room
 
 
+def test_what_was_seen_at_work_before_is_not_noted_again_while_most_slots_are_empty(ledger: Ledger) -> None:
+    said: list[str] = []
+
+    def noted(numbers: range) -> int:
+        said.clear()
+        with ExitStack() as held:
+            receipts = [begin(held, ledger, number) for number in numbers]
+            for receipt in receipts:
+                receipt.uploading(f"uid-{receipt.row.id}")
+                receipt.working()
+            for receipt in receipts:
+                receipt.parsed(1)
+        pace(ledger)
+        return sum(each.startswith("UPDATE pace") for each in said)
+
+    ledger._store._writer.set_trace_callback(said.append)
+    assert noted(range(3)) == 3  # nothing is known yet
+    assert noted(range(10, 13)) == 0
+    assert noted(range(20, 26)) == 4  # three more than were seen at work at once, and one of eight
+    ledger._store._writer.set_trace_callback(None)
+
+
 def test_nothing_grows_while_most_slots_are_empty(ledger: Ledger) -> None:
     for number in range(20):
         with ExitStack() as held:
