@@ -125,7 +125,13 @@ WORKLOADS = (
     Workload("large", "300 MB at 400 Mbit/s", LARGE, profile=Profile(mbit_connection=400), seeds=5),
     Workload("large-slow", "300 MB at 11.5 Mbit/s", LARGE, profile=Profile(mbit_connection=11.5), patience=300),
     Workload(
-        "tiny", "2,000 tiny", many(2000, 1, 1), profile=Profile(task_limit=100), peers=(DEFAULT, BOTH), peer_papers=200
+        "tiny",
+        "2,000 tiny",
+        many(2000, 1, 1),
+        profile=Profile(task_limit=100),
+        seeds=3,
+        peers=(DEFAULT, BOTH),
+        peer_papers=200,
     ),
     Workload("limit-tasks", "40, at most 3 tasks", LIMITED, profile=Profile(task_limit=3), peers=ALL_PEERS),
     Workload("limit-pages", "40, at most 40 pages", LIMITED, profile=Profile(page_limit=40), peers=ALL_PEERS),
