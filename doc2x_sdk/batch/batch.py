@@ -161,12 +161,14 @@ class Batch:
 
     def _hire(self) -> None:
         """Start as many workers as the account's slots can use: some parse while others export."""
-        limit = WORKERS_FIRST
+        most, limit = min(self._most, max(1, self._expected)), WORKERS_FIRST
+        if self._workers.are(most):
+            return
         if self._kit.ledger is not None:
             with suppress(LedgerError):  # told by the next document
                 slots = self._kit.ledger.task_limit(self._kit.account)
                 limit = max(limit, int(WORKERS_A_SLOT * slots) + WORKERS_SPARE)
-        self._workers.hire(min(limit, self._most, max(1, self._expected)))
+        self._workers.hire(min(limit, most))
 
     def _work(self) -> None:
         """Convert documents until there are none or the batch is stopped."""

@@ -25,7 +25,7 @@ from doc2x_sdk.flow.source import Source, printable
 from doc2x_sdk.flow.wish import Wish
 from doc2x_sdk.processor import all_processors
 
-__all__ = ["Checked", "Feed"]
+__all__ = ["Checked", "Feed", "name_of", "no_path"]
 
 log = logging.getLogger("doc2x_sdk")
 
@@ -236,7 +236,7 @@ class Feed:
                 path = Path(given)
                 template = self._reserve(path)
             else:
-                odd = no_path(given)
+                odd = Done(name_of(given), error=no_path(given))
         except StopIteration:
             pass
         except BaseException as error:  # noqa: BLE001 - it is the caller's iterable; he gets it back, a sys.exit too
@@ -269,8 +269,7 @@ def name_of(given: object) -> str:
     return printable(os.fspath(given) if isinstance(given, str | os.PathLike) else repr(given)[:60])
 
 
-def no_path(given: object) -> Done:
+def no_path(given: object) -> FileError:
     """Return the error of an input that is no path; the others go on."""
-    called = name_of(given)
     told = f"An input of a batch is a path, not {type(given).__name__}"
-    return Done(called, error=FileError(told, source=called, advice="`convert` takes bytes and open files."))
+    return FileError(told, source=name_of(given), advice="`convert` takes bytes and open files.")

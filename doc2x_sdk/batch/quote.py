@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Self
 
 from doc2x_sdk.arguments import whole
+from doc2x_sdk.batch.feed import name_of, no_path
 from doc2x_sdk.batch.names import Names
 from doc2x_sdk.errors import Doc2XError, FileError, InputChanged, PagesLimitExceeded
 from doc2x_sdk.flow.book import parts_of
@@ -100,8 +101,11 @@ class Quote:
         return self
 
     def __next__(self) -> Quoted:
-        path = Path(next(self._paths))
-        quoted = self._quote(path)
+        given: object = next(self._paths)
+        if isinstance(given, str | os.PathLike):
+            quoted = self._quote(Path(given))
+        else:
+            quoted = Quoted(name_of(given), "unusable", error=no_path(given))
         self.counts[quoted.verdict] += 1
         self.pages += quoted.pages
         self.to_pay += quoted.to_pay

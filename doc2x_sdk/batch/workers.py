@@ -66,6 +66,10 @@ class Workers:
                     self._working += 1
                     self._threads.append(thread)
 
+    def are(self, number: int) -> bool:
+        """Tell whether so many have been started, or all that the system allows."""
+        return len(self._threads) >= min(number, self._most)
+
     def give(self, done: Done | None) -> None:
         """Hand a result to the caller; once the work is stopped, without waiting for him."""
         while not self._stop.is_set():

@@ -22,7 +22,7 @@ TASKS_MOST = 1000.0
 PAGES_MOST = 100_000.0
 PAGES_A_TASK = PAGES_FIRST / TASKS_FIRST
 PAGES_LEAST = PAGES_A_TASK / 2
-PROBE_EVERY = 8  # of those that the service is known to take: what ended and was not noticed has counted as at work
+PROBE_EVERY = 8  # of those that are known, once a limit was met: what ended unnoticed has counted as at work
 SEEN_KEPT = 0.95  # of what was once seen at work at once: so much of it each further refusal leaves
 PAGES_STEP = 5.0  # pages that a round adds at least, once a limit was met
 ORPHAN_MOST = 15 * 60.0
@@ -128,10 +128,9 @@ def admit(row: ParseRow, is_alive: Alive, now: float) -> Callable[[sqlite3.Conne
         )
         is_known = tasks + 1 <= limit["tasks_seen"] and pages + row.pages <= limit["pages_seen"]
         is_needed = is_half_full(tasks + 1, limit["tasks"]) or is_half_full(pages + row.pages, limit["pages"])
-        growing = is_growing(limit, now)
-        if (growing and is_needed) or not is_known or row.id % PROBE_EVERY == 0:
-            return Slot.PROBING
-        return Slot.SPARE if growing else Slot.KNOWN
+        if is_growing(limit, now):
+            return Slot.SPARE if is_known and not is_needed else Slot.PROBING
+        return Slot.PROBING if not is_known or row.id % PROBE_EVERY == 0 else Slot.KNOWN
 
     return write
 

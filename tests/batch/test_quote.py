@@ -4,6 +4,7 @@ import json
 import threading
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -96,6 +97,18 @@ def encrypted() -> bytes:
 
 
 # rescue
+
+
+def test_what_is_no_path_can_not_be_used_and_is_told_as_a_batch_tells_it(
+    service: ScriptedService, papers: Papers, out: Path
+) -> None:
+    first, second = papers(2)
+    odd: Any = [first, None, 7, second]
+    with service.client() as client:
+        rows = list(client.quote(odd, to="md", out=out))
+        ends = {done.source: str(done.error) for done in client.convert_many(odd, to="md", out=out)}
+    assert [row.verdict for row in rows] == ["new", "unusable", "unusable", "new"]
+    assert [str(row.error) for row in rows] == [ends[row.source] for row in rows]
 
 
 def test_what_was_paid_for_is_fetched_to_where_it_was_wanted(
