@@ -10,7 +10,7 @@ from pathlib import Path
 
 from doc2x_sdk.clock import Clock
 from doc2x_sdk.errors import LedgerError
-from doc2x_sdk.ledger import admission
+from doc2x_sdk.ledger import admission, writes
 from doc2x_sdk.ledger.admission import Slot
 from doc2x_sdk.ledger.files import owners_of
 from doc2x_sdk.ledger.line import Claims, Line, Told
@@ -22,10 +22,10 @@ from doc2x_sdk.ledger.rows import (
     ParseRow,
     ResultRow,
     TargetRow,
-    check_uid,
     parse_row,
     read_jobs,
     read_results,
+    select,
 )
 from doc2x_sdk.ledger.store import Store
 from doc2x_sdk.processor import share_one_processor
@@ -36,7 +36,6 @@ log = logging.getLogger("doc2x_sdk")
 
 FINISHED = ("parsed", "failed", "planned", "reserving")
 OVER = ("parsed", "failed")
-TAKEN = "Nothing was sent by this one. Was the folder beside the ledger removed, or is its file used under two names?"
 
 
 def go_on() -> None:
@@ -173,7 +172,16 @@ class Ledger:
         """
         with self._claims.held(key, check):
             told = Told(self.clock)
-            while (row := self._store.write(self._take(key, source, size, pages))) is None:
+            take = writes.take(
+                key,
+                owner=self._owner.token,
+                source=source,
+                size=size,
+                pages=pages,
+                now=self.clock.now(),
+                is_held=self.is_held,
+            )
+            while (row := self._store.write(take)) is None:
                 told.waits(source, self.holder_of(key))
                 check()
                 self._claims.pause(self.clock)
@@ -183,34 +191,9 @@ class Ledger:
             finally:
                 self._give_back(receipt.row)
 
-    def _take(
-        self, key: ParseKey, source: str, size: int, pages: int
-    ) -> Callable[[sqlite3.Connection], ParseRow | None]:
-        now = self.clock.now()
-
-        def take(connection: sqlite3.Connection) -> ParseRow | None:
-            found = select(connection, key)
-            if found is None:
-                return insert(connection, key, self._owner.token, source, size=size, pages=pages, now=now)
-            row = parse_row(found, read_results(connection, found["id"]))
-            if self.is_held(row):
-                return None
-            connection.execute(
-                "UPDATE parse SET owner = ?, source = ?, waits_at = NULL WHERE id = ?",
-                (self._owner.token, source, row.id),
-            )
-            return row._replace(owner=self._owner.token, source=source)
-
-        return take
-
     def _give_back(self, row: ParseRow) -> None:
         try:
-            self._store.later(
-                lambda connection: connection.execute(
-                    "UPDATE parse SET owner = NULL, waits_at = NULL WHERE id = ? AND owner = ?",
-                    (row.id, self._owner.token),
-                )
-            )
+            self._store.later(writes.give_back(row.id, self._owner.token))
         except LedgerError as error:
             log.debug("the claim on row %d stays until this process ends: %s", row.id, error.message)
         if row.state not in OVER:
@@ -225,35 +208,13 @@ class Ledger:
         if held:
             self._store.check_there()
         values = assignments | {"changed_at": self.clock.now()}
-
-        def change(connection: sqlite3.Connection) -> None:
-            columns, mine = ", ".join(f"{name} = :{name}" for name in values), " AND owner = :token" if held else ""
-            named = values | {"row": row, "token": self._owner.token}
-            if held:
-                check_uid(connection, row, assignments.get("uid"))
-            if not connection.execute(f"UPDATE parse SET {columns} WHERE id = :row{mine}", named).rowcount and held:  # noqa: S608
-                raise LedgerError("Another process has taken this document over", advice=TAKEN)
-
-        self._queue(change, wait=wait)
+        self._queue(writes.change(row, values, owner=self._owner.token if held else None), wait=wait)
         if "state" in assignments and assignments["state"] not in admission.IN_FLIGHT:
             self._line.freed()
 
     def record(self, row: int, result: ResultRow, *, wait: bool) -> None:
-        """Write a format's row, new or changed; a target belongs to the last parse that wanted it. `wait` as above."""
-        what = (result.format, result.options, result.target, result.source, result.state, result.sha256, result.reason)
-        values = (row, *what, self.clock.now())
-
-        def record(connection: sqlite3.Connection) -> None:
-            connection.execute(
-                "INSERT INTO result (parse, format, options, target, source, state, sha256, reason, changed_at) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (target, format) DO UPDATE SET "
-                "parse = excluded.parse, options = excluded.options, source = excluded.source, "
-                "state = excluded.state, sha256 = excluded.sha256, reason = excluded.reason, "
-                "changed_at = excluded.changed_at",
-                values,
-            )
-
-        self._queue(record, wait=wait)
+        """Write a format's row, new or changed; see `writes.record`. `wait` as above."""
+        self._queue(writes.record(row, result, self.clock.now()), wait=wait)
 
     def _queue(self, work: Callable[[sqlite3.Connection], None], *, wait: bool) -> None:
         if wait:
@@ -317,24 +278,3 @@ class Ledger:
         self._store.later(
             lambda connection: connection.execute("UPDATE result SET state = 'done' WHERE id = ?", (row.id,))
         )
-
-
-def select(connection: sqlite3.Connection, key: ParseKey) -> sqlite3.Row | None:
-    """Return the row of a parse."""
-    found: sqlite3.Row | None = connection.execute(
-        "SELECT * FROM parse WHERE account = ? AND sha256 = ? AND options = ?", (key.account, key.sha256, key.options)
-    ).fetchone()
-    return found
-
-
-def insert(
-    connection: sqlite3.Connection, key: ParseKey, owner: str, source: str, *, size: int, pages: int, now: float
-) -> ParseRow:
-    """Make the row of a parse that was never seen, held by this process."""
-    made = connection.execute(
-        "INSERT INTO parse (account, sha256, options, source, size, pages, state, owner, created_at, changed_at) "
-        "VALUES (?, ?, ?, ?, ?, ?, 'planned', ?, ?, ?)",
-        (key.account, key.sha256, key.options, source, size, pages, owner, now, now),
-    )
-    found = connection.execute("SELECT * FROM parse WHERE id = ?", (made.lastrowid,)).fetchone()
-    return parse_row(found)

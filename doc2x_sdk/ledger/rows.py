@@ -30,6 +30,7 @@ __all__ = [
     "path_of",
     "read_jobs",
     "read_results",
+    "select",
 ]
 
 PAID = ("uploading", "submitted", "parsed")
@@ -144,6 +145,14 @@ def parse_row(row: sqlite3.Row, results: tuple[ResultRow, ...] = ()) -> ParseRow
     values["history"] = tuple(json.loads(values["history"]))
     values["working"] = bool(values["working"])
     return ParseRow(**values, results=results)
+
+
+def select(connection: sqlite3.Connection, key: ParseKey) -> sqlite3.Row | None:
+    """Return the row of a parse."""
+    found: sqlite3.Row | None = connection.execute(
+        "SELECT * FROM parse WHERE account = ? AND sha256 = ? AND options = ?", (key.account, key.sha256, key.options)
+    ).fetchone()
+    return found
 
 
 def check_uid(connection: sqlite3.Connection, row: int, uid: object) -> None:

@@ -2,8 +2,8 @@
 
 from tests.guards import Guard
 
-LEDGER, FILES, STORE, OWNER, ADMISSION = (
-    "ledger/ledger.py",
+WRITES, FILES, STORE, OWNER, ADMISSION = (
+    "ledger/writes.py",
     "ledger/files.py",
     "ledger/store.py",
     "ledger/owner.py",
@@ -106,8 +106,15 @@ GUARDS = [
         "AP-05",
         "ledger/test_admission.py::test_while_most_slots_are_empty_a_known_one_is_no_probe",
         ADMISSION,
-        "(is_growing(limit, now) and is_needed)",
-        "is_growing(limit, now)",
+        "Slot.SPARE if is_known and not is_needed else Slot.PROBING",
+        "Slot.PROBING",
+    ),
+    Guard(
+        "AP-05",
+        "ledger/test_admission.py::test_what_was_seen_at_work_before_is_not_noted_again_while_most_slots_are_empty",
+        "ledger/receipt.py",
+        "slot is not Slot.SPARE",
+        "True",
     ),
     Guard(
         "TR-17",
@@ -267,8 +274,8 @@ GUARDS = [
     Guard(
         "FS-07",
         "ledger/test_claims.py::test_a_second_process_is_waited_for",
-        LEDGER,
-        "            if self.is_held(row):\n                return None\n",
+        WRITES,
+        "        if is_held(row):\n            return None\n",
         "",
     ),
     Guard(

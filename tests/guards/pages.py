@@ -12,6 +12,7 @@ DEAD = f"{CLAIMS}test_who_was_taken_for_dead_pays_no_more"
 BEFORE_ITS_TURN = f"{STOPS}test_a_file_that_changes_before_its_turn_is_not_sent_unless_its_bytes_are_the_same"
 NAME = f"{UPLOAD}test_what_becomes_of_a_files_name_while_it_is_sent_is_nothing_to_its_bytes"
 OTHERS = f"{STOPS}test_where_the_first_error_ends_a_batch_the_others_are_not_told_to_have_it"
+PROCESSOR, QUOTE = "batch/test_processor.py::", "batch/test_quote.py::"
 OPTIONS, SOURCE, DONE, ARGUMENTS = "service/options.py", "flow/source.py", "batch/done.py", "arguments.py"
 
 # fmt: off
@@ -34,8 +35,8 @@ GUARDS = [
           "flow/receipts.py", "and not wish.retry_failed and", "and False and"),
     Guard("again", f"{GIVEN_UP}test_what_was_seen_at_work_is_given_up_whatever_the_code", "flow/parse.py",
           "error.code == NEVER_BEGUN and self._was_never_begun()", "error.code == NEVER_BEGUN"),
-    Guard("again", "flow/test_uid_twice.py::test_of_two_at_the_same_moment_one_is_refused", "ledger/ledger.py",
-          'check_uid(connection, row, assignments.get("uid"))', "pass"),
+    Guard("again", "flow/test_uid_twice.py::test_of_two_at_the_same_moment_one_is_refused", "ledger/writes.py",
+          'check_uid(connection, row, values.get("uid"))', "pass"),
     Guard("name", f"{SAME_NAME}test_another_documents_result_of_another_format_keeps_its_name", "ledger/ledger.py",
           " OR result.state IN ('publishing', 'done'))", ")"),
     Guard("name", f"{SAME_NAME}test_md_and_md_dollar_do_not_pass_for_each_other", "flow/results.py",
@@ -49,7 +50,7 @@ GUARDS = [
     Guard("FS-07", f"{CLAIMS}test_a_process_that_calls_the_ledger_by_a_link_sees_who_holds_what", "config/paths.py",
           "return Path(os.path.realpath(Path(settings.ledger).expanduser()))",
           "return Path(settings.ledger).expanduser()"),
-    Guard("FS-07", DEAD, "ledger/ledger.py", ".rowcount and held:", ".rowcount and False:"),
+    Guard("FS-07", DEAD, "ledger/writes.py", ".rowcount and owner:", ".rowcount and False:"),
     Guard("JR-04", f"{PICTURES}test_a_uid_that_the_ledger_does_not_take_is_in_the_error_and_in_the_log",
           "flow/onestep.py", "raise type(error)(error.message, uid=uid, source=source.name, advice=advice) from error",
           "raise"),
@@ -86,5 +87,11 @@ GUARDS = [
           "    if False:\n"),
     Guard("others", f"{STOPS}test_a_refused_key_stops_the_batch_and_leaves_all_to_go_on", DONE,
           " and not isinstance(found, STOPPING):\n", ":\n"),
+    Guard("others", f"{PROCESSOR}test_the_threads_of_a_batch_share_one_processor_and_what_is_not_ours_does_not",
+          "processor.py", "        change_policy(os.SCHED_OTHER)\n", ""),
+    Guard("others", f"{PROCESSOR}test_a_policy_that_was_chosen_for_a_thread_stays", "processor.py",
+          " and _here.policy == os.SCHED_OTHER", ""),
+    Guard("input", f"{QUOTE}test_what_is_no_path_can_not_be_used_and_is_told_as_a_batch_tells_it", "batch/quote.py",
+          "if isinstance(given, str | os.PathLike):", "if True:"),
 ]
 # fmt: on
