@@ -27,7 +27,9 @@ def share_one_processor() -> None:
     another take different ones. Nothing is raised where the system refuses.
     """
     if sys.platform == "linux" and len(choice(os.getpid())[0]) > 1:
-        _here.policy = os.sched_getscheduler(0)
+        _here.policy = None
+        with suppress(OSError):  # musl has no such call
+            _here.policy = os.sched_getscheduler(0)
         keep()
 
 
@@ -75,7 +77,7 @@ def move(processors: frozenset[int]) -> None:
 
 
 def change_policy(policy: int) -> None:
-    """Give this thread a policy, unless it came with another than the usual one."""
+    """Give this thread a policy, unless it came with another than the usual one, or none that the system tells."""
     if sys.platform == "linux" and _here.policy == os.SCHED_OTHER:
         with suppress(OSError):
             os.sched_setscheduler(0, policy, os.sched_param(0))

@@ -96,9 +96,6 @@ def encrypted() -> bytes:
     return plain.replace(b"/Root 1 0 R", b"/Root 1 0 R/Encrypt " + dictionary + b"/ID[<00><00>]")
 
 
-# rescue
-
-
 def test_what_is_no_path_can_not_be_used_and_is_told_as_a_batch_tells_it(
     service: ScriptedService, papers: Papers, out: Path
 ) -> None:
@@ -109,6 +106,9 @@ def test_what_is_no_path_can_not_be_used_and_is_told_as_a_batch_tells_it(
         ends = {done.source: str(done.error) for done in client.convert_many(odd, to="md", out=out)}
     assert [row.verdict for row in rows] == ["new", "unusable", "unusable", "new"]
     assert [str(row.error) for row in rows] == [ends[row.source] for row in rows]
+
+
+# rescue
 
 
 def test_what_was_paid_for_is_fetched_to_where_it_was_wanted(
