@@ -62,11 +62,15 @@ def release() -> None:
 
 @cache
 def choice(process: int) -> tuple[frozenset[int], frozenset[int]]:
-    """Return the processors that a process may use, when it is first asked, and the one of them for its threads."""
-    if sys.platform != "linux":
-        return frozenset(), frozenset()
-    allowed = sorted(os.sched_getaffinity(0))
-    return frozenset(allowed), frozenset({allowed[process % len(allowed)]})
+    """Return the processors that a process may use, when it is first asked, and the one of them for its threads.
+
+    None where the system does not tell.
+    """
+    if sys.platform == "linux":
+        with suppress(OSError):
+            allowed = sorted(os.sched_getaffinity(0))
+            return frozenset(allowed), frozenset({allowed[process % len(allowed)]})
+    return frozenset(), frozenset()
 
 
 def move(processors: frozenset[int]) -> None:
