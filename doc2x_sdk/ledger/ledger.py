@@ -225,7 +225,8 @@ class Ledger:
     def wait_for_slot(self, row: ParseRow, check: Callable[[], None] = go_on) -> Slot:
         """Move a parse to `reserving` as soon as the account's slots allow it; on the disk when it returns.
 
-        The threads of this process stand in line. `check` is called while it waits, and may raise.
+        Returns what kind of slot it is, never `NONE`. The threads of this process stand in line. `check` is called
+        while it waits, and may raise.
         """
         with self._line.first(row.account, check) as turn:
             seen, slot = self._line.count, Slot.NONE

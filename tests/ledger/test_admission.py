@@ -38,6 +38,18 @@ def begin(held: ExitStack, ledger: Ledger, number: int, *, pages: int = 1) -> Re
     return receipt
 
 
+def probed(ledger: Ledger, numbers: range) -> list[bool]:
+    """Parses that were all seen at work at once and have ended; tells which of them were probes."""
+    with ExitStack() as held:
+        receipts = [begin(held, ledger, number) for number in numbers]
+        for receipt in receipts:
+            receipt.uploading(f"uid-{receipt.row.id}")
+            receipt.working()
+        for receipt in receipts:
+            receipt.parsed(1)
+        return [receipt.probes for receipt in receipts]
+
+
 @pytest.fixture
 def held() -> Iterator[ExitStack]:
     with ExitStack() as stack:
@@ -185,20 +197,9 @@ def test_only_a_slot_beyond_what_was_seen_at_work_is_a_probe(
 
 def test_while_most_slots_are_empty_a_known_one_is_no_probe(ledger: Ledger) -> None:
     """No limit was met, so that each that the service takes would make room; but there is plenty."""
-
-    def begun(numbers: range) -> list[bool]:
-        with ExitStack() as held:
-            receipts = [begin(held, ledger, number) for number in numbers]
-            for receipt in receipts:
-                receipt.uploading(f"uid-{receipt.row.id}")
-                receipt.working()
-            for receipt in receipts:
-                receipt.parsed(1)
-            return [receipt.probes for receipt in receipts]
-
-    assert all(begun(range(3)))
-    assert not any(begun(range(10, 13)))
-    assert any(begun(range(20, 26)))  # more than were seen at work at once, and half of the room
+    assert all(probed(ledger, range(3)))
+    assert not any(probed(ledger, range(10, 13)))
+    assert any(probed(ledger, range(20, 26)))  # more than were seen at work at once, and half of the room
 
 
 def test_what_was_seen_at_work_before_is_not_noted_again_while_most_slots_are_empty(ledger: Ledger) -> None:
@@ -206,13 +207,7 @@ def test_what_was_seen_at_work_before_is_not_noted_again_while_most_slots_are_em
 
     def noted(numbers: range) -> int:
         said.clear()
-        with ExitStack() as held:
-            receipts = [begin(held, ledger, number) for number in numbers]
-            for receipt in receipts:
-                receipt.uploading(f"uid-{receipt.row.id}")
-                receipt.working()
-            for receipt in receipts:
-                receipt.parsed(1)
+        probed(ledger, numbers)
         pace(ledger)
         return sum(each.startswith("UPDATE pace") for each in said)
 
