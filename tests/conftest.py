@@ -1,6 +1,7 @@
 """Fixtures and options that all tests share."""
 
 import os
+import signal
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,8 @@ from tests.support.wire import Authority
 SAMPLES = os.environ.get("DOC2X_SAMPLES", "")  # read here: each test starts from an emptied environment
 hypothesis.settings.register_profile("suite", deadline=None, print_blob=True)  # a busy machine is no failure
 hypothesis.settings.load_profile("suite")
+if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, lambda *_: None)  # under nohup: ignored here as before, but not in what tests start
 FORGOTTEN = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR", "NETRC")
 
 

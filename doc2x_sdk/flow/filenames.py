@@ -34,8 +34,9 @@ def result_name(template: str, source: Source, *, uid: str | None, clock: Clock)
     """
     if not template:
         raise ConfigError("The name template is empty", advice="It takes {stem}, {uid} and {date}.")
-    date = datetime.fromtimestamp(clock.now(), UTC).date().isoformat()
-    fields = {"stem": source.stem, "date": date} | ({"uid": uid} if uid else {})
+    fields = {"stem": source.stem} | ({"uid": uid} if uid else {})
+    if "{date" in template:
+        fields["date"] = datetime.fromtimestamp(clock.now(), UTC).date().isoformat()
     try:
         filled = template.format_map(fields)
     except (KeyError, ValueError, IndexError, AttributeError) as error:

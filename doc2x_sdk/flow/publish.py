@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import groupby
 from pathlib import Path
 
@@ -41,6 +41,12 @@ def publish_file(final: Path, *, overwrite: bool) -> Iterator[Path]:
             sync_folder(final.parent)
 
 
+@lru_cache(maxsize=256)
+def target_of(folder: Path, name: str) -> Path:
+    """Return the path of a result, which each step of its document asks for: a path made once is read once."""
+    return folder / name
+
+
 class Publisher:
     """Publishes the formats of one document under one name into one folder.
 
@@ -68,7 +74,6 @@ class Publisher:
         self._waiting: dict[Path, Path] = {}
         self._used: dict[Path, tuple[int, int]] = {}
         self._extras: set[Path] = set()
-        self._targets: dict[str, Path] = {}
 
     @cached_property
     def _images(self) -> Path:
@@ -76,9 +81,7 @@ class Publisher:
 
     def target(self, suffix: str) -> Path:
         """Return the final path of a format."""
-        if suffix not in self._targets:
-            self._targets[suffix] = self.folder / f"{self.name}{suffix}"
-        return self._targets[suffix]
+        return target_of(self.folder, f"{self.name}{suffix}")
 
     def is_taken(self, suffix: str) -> bool:
         """Tell whether a result is there already and must be left."""

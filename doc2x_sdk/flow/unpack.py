@@ -16,8 +16,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from copy import copy
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import IO
 
 from doc2x_sdk.errors import ArchiveError, Doc2XError, TruncatedDownload, UnsafeArchive
@@ -164,7 +163,7 @@ def check_members(members: list[zipfile.ZipInfo], packed: int, uid: str | None) 
         reason = fault_of(info)
         if reason:
             raise UnsafeArchive(f"The archive has a member {info.orig_filename[:80]!r} that {reason}", uid=uid)
-        parts = [unicodedata.normalize("NFC", part).casefold() for part in PurePosixPath(info.filename).parts]
+        parts = [unicodedata.normalize("NFC", part).casefold() for part in info.filename.rstrip("/").split("/")]
         above = {"/".join(parts[:depth]) for depth in range(1, len(parts))}
         key = "/".join(parts)
         if info.is_dir():
@@ -227,10 +226,8 @@ def blocks_of(zipped: zipfile.ZipFile, info: zipfile.ZipInfo, uid: str | None) -
 
     Raises `UnsafeArchive` before a byte over the promise is yielded, `ArchiveError` for too few.
     """
-    roomy = copy(info)
-    roomy.file_size += 2 * BLOCK  # zipfile cuts at this size in silence, and checks the CRC of the cut part only
     done = 0
-    with zipped.open(roomy) as packed:
+    with roomy(zipped, info) as packed:
         while block := unpacked(packed, info, uid):
             done += len(block)
             if done > info.file_size:
@@ -238,6 +235,16 @@ def blocks_of(zipped: zipfile.ZipFile, info: zipfile.ZipInfo, uid: str | None) -
             yield block
     if done != info.file_size:
         raise ArchiveError(f"The member {info.filename[:80]!r} is shorter than its header says", uid=uid)
+
+
+def roomy(zipped: zipfile.ZipFile, info: zipfile.ZipInfo) -> IO[bytes]:
+    """Open a member as if it were larger than it says: zipfile cuts there in silence, and checks that part's CRC."""
+    size = info.file_size
+    info.file_size += 2 * BLOCK
+    try:
+        return zipped.open(info)
+    finally:
+        info.file_size = size
 
 
 def unpacked(packed: IO[bytes], info: zipfile.ZipInfo, uid: str | None) -> bytes:

@@ -22,6 +22,7 @@ TASKS_MOST = 1000.0
 PAGES_MOST = 100_000.0
 PAGES_A_TASK = PAGES_FIRST / TASKS_FIRST
 PAGES_LEAST = PAGES_A_TASK / 2
+PROBE_FROM = 1.25  # of what was seen, before a limit was met: a little more of it is hardly news
 PROBE_EVERY = 8  # of those that are known, once a limit was met: what ended unnoticed has counted as at work
 SEEN_KEPT = 0.95  # of what was once seen at work at once: so much of it each further refusal leaves
 PAGES_STEP = 5.0  # pages that a round adds at least, once a limit was met
@@ -54,15 +55,26 @@ def limits(connection: sqlite3.Connection, account: str) -> sqlite3.Row:
 
 
 def in_flight(
-    connection: sqlite3.Connection, account: str, is_alive: Alive, now: float, *, but: int = -1
+    connection: sqlite3.Connection, row: ParseRow, is_alive: Alive, now: float, *, but: int = -1
 ) -> tuple[int, int]:
-    """Count the tasks and pages in flight, but for one row; those of dead owners while the service may be at them."""
+    """Count the tasks and pages in flight on a row's account, but for one row.
+
+    Those of dead owners count while the service may be at them. The row's own is alive, and most often has them all.
+    """
+    among = {"account": row.account, "but": but, "now": now, "owner": row.owner}
+    count, own, own_pages = connection.execute(
+        "SELECT COUNT(*), COALESCE(SUM(owner IS :owner), 0), COALESCE(SUM(pages), 0) "  # noqa: S608 - fixed words
+        f"FROM parse WHERE account = :account AND id != :but AND state IN {IN_FLIGHT}",
+        among,
+    ).fetchone()
+    if count == own:
+        return count, own_pages
     found = connection.execute(
         f"SELECT owner, COUNT(*), SUM(pages), "  # noqa: S608 - fixed words
         f"state != 'reserving' AND uid_at IS NOT NULL AND "
         f"ABS(uid_at - :now) < MIN({ORPHAN_MOST}, {ORPHAN_FIRST} + {ORPHAN_A_PAGE} * pages) AS recent "
         f"FROM parse WHERE account = :account AND id != :but AND state IN {IN_FLIGHT} GROUP BY owner, recent",
-        {"account": account, "but": but, "now": now},
+        among,
     ).fetchall()
     tasks = pages = 0
     for owner, count, sum_pages, recent in found:
@@ -113,7 +125,7 @@ def admit(row: ParseRow, is_alive: Alive, now: float) -> Callable[[sqlite3.Conne
 
     def write(connection: sqlite3.Connection) -> Slot:
         limit = limits(connection, row.account)
-        tasks, pages = in_flight(connection, row.account, is_alive, now, but=row.id)
+        tasks, pages = in_flight(connection, row, is_alive, now, but=row.id)
         full = tasks and (tasks + 1 > limit["tasks"] or pages + row.pages > limit["pages"])
         if full or let_first(connection, row, is_alive, now):
             connection.execute(
@@ -126,10 +138,14 @@ def admit(row: ParseRow, is_alive: Alive, now: float) -> Callable[[sqlite3.Conne
             "changed_at = ? WHERE id = ?",
             (now, row.id),
         )
-        is_known = tasks + 1 <= limit["tasks_seen"] and pages + row.pages <= limit["pages_seen"]
         is_needed = is_half_full(tasks + 1, limit["tasks"]) or is_half_full(pages + row.pages, limit["pages"])
-        if is_growing(limit, now):
-            return Slot.SPARE if is_known and not is_needed else Slot.PROBING
+        growing = is_growing(limit, now)
+        reach = PROBE_FROM if growing else 1.0
+        is_known = tasks + 1 <= reach * limit["tasks_seen"] and pages + row.pages <= reach * limit["pages_seen"]
+        if growing and is_known:
+            return Slot.KNOWN if is_needed else Slot.SPARE
+        if growing:
+            return Slot.PROBING
         return Slot.PROBING if not is_known or row.id % PROBE_EVERY == 0 else Slot.KNOWN
 
     return write
@@ -147,16 +163,16 @@ def let_first(connection: sqlite3.Connection, row: ParseRow, is_alive: Alive, no
     return elder is not None and is_alive(elder[0])
 
 
-def halve(account: str, code: str | None, is_alive: Alive, now: float) -> Callable[[sqlite3.Connection], None]:
+def halve(row: ParseRow, code: str | None, is_alive: Alive, now: float) -> Callable[[sqlite3.Connection], None]:
     """Return the write that halves the limit that was met: pages by its code, tasks otherwise."""
 
     def write(connection: sqlite3.Connection) -> None:
-        limit = limits(connection, account)
+        limit = limits(connection, row.account)
         if abs(now - limit["met_at"]) < SAME_EVENT:
             return
-        in_tasks, in_pages = in_flight(connection, account, is_alive, now)
+        in_tasks, in_pages = in_flight(connection, row, is_alive, now)
         tasks, pages = limit["tasks"], limit["pages"]
-        work_tasks, work_pages = at_work(connection, account)
+        work_tasks, work_pages = at_work(connection, row.account)
         tasks_seen, pages_seen = float(limit["tasks_seen"]), float(limit["pages_seen"])
         kept = 1.0 if is_growing(limit, now) else SEEN_KEPT
         if code == PAGES_CODE:
@@ -168,7 +184,7 @@ def halve(account: str, code: str | None, is_alive: Alive, now: float) -> Callab
         connection.execute(
             "UPDATE pace SET tasks = ?, pages = ?, tasks_seen = ?, pages_seen = ?, met = met + 1, met_at = ? "
             "WHERE account = ?",
-            (tasks, pages, tasks_seen, pages_seen, now, account),
+            (tasks, pages, tasks_seen, pages_seen, now, row.account),
         )
 
     return write
@@ -183,7 +199,7 @@ def grow(row: ParseRow, is_alive: Alive, now: float) -> Callable[[sqlite3.Connec
 
     def write(connection: sqlite3.Connection) -> None:
         limit = limits(connection, row.account)
-        others = in_flight(connection, row.account, is_alive, now, but=row.id)
+        others = in_flight(connection, row, is_alive, now, but=row.id)
         slow = not is_growing(limit, now)
         calm = min(1.0, abs(now - limit["met_at"]) / CALM)
         tasks, pages = limit["tasks"], limit["pages"]

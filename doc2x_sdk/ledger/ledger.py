@@ -252,7 +252,7 @@ class Ledger:
 
     def limit_met(self, row: ParseRow, code: str | None) -> None:
         """Note that the service was full: this account's slots are halved."""
-        self._store.later(admission.halve(row.account, code, self._owner.is_alive, self.clock.now()))
+        self._store.later(admission.halve(row, code, self._owner.is_alive, self.clock.now()))
 
     def limit_held(self, row: ParseRow) -> None:
         """Note that the service took a parse: this account's slots may grow."""

@@ -217,6 +217,19 @@ class BoundedHTTPSPool(HTTPSConnectionPool):
 POOLS = {"http": BoundedHTTPPool, "https": BoundedHTTPSPool}
 
 
+class PlainResponse(requests.Response):
+    """An answer without what nobody here reads and is dear to make: a jar for cookies, the encoding of its text."""
+
+    def __init__(self, request: requests.PreparedRequest, raw: BaseHTTPResponse, adapter: HTTPAdapter) -> None:
+        self._content = cast(Any, False)  # not read yet
+        self._content_consumed = False
+        self.status_code, self.reason, self.raw = raw.status, raw.reason or "", raw
+        self.headers = cast(Any, raw.headers)
+        self.url, self.request, self.connection = request.url or "", request, adapter
+        self.encoding = None
+        self.history = []
+
+
 class CallAdapter(HTTPAdapter):
     """requests' adapter with bounded connections and one retry engine a call.
 
@@ -259,12 +272,8 @@ class CallAdapter(HTTPAdapter):
         return url[path_at(url) :].partition("#")[0]
 
     def build_response(self, req: requests.PreparedRequest, resp: BaseHTTPResponse) -> requests.Response:
-        """Describe an answer, without what nobody here reads: its cookies and the encoding of its text."""
-        response = requests.Response()
-        response.status_code, response.reason, response.raw = resp.status, resp.reason or "", resp
-        response.headers = cast(Any, resp.headers)
-        response.url, response.request, response.connection = req.url or "", req, self
-        return response
+        """Describe an answer."""
+        return PlainResponse(req, resp, self)
 
     @property
     def max_retries(self) -> CallRetry:

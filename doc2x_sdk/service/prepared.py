@@ -5,11 +5,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from contextlib import suppress
 from json import dumps
 from typing import Any, Protocol, cast, runtime_checkable
-from urllib.parse import urlencode
+from urllib.parse import quote_plus
 
 import requests
 
@@ -28,6 +29,15 @@ __all__ = [
     "with_json",
     "with_query",
 ]
+
+
+QUOTED = "%(?:[0189A-F][0-9A-F]|2[0-9A-CF]|3[A-F]|[46]0|5[B-E]|7[BCDF])"
+AS_SENT = re.compile(
+    r"https?://[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*(?::[1-9][0-9]{0,3}|:[1-5][0-9]{4})?"
+    rf"/(?:[A-Za-z0-9_~!$&'()*+,;=:@/-]++|(?<!/)\.|{QUOTED})*+(?:\?(?:[A-Za-z0-9_.~!$&'()*+,;=:@/?-]++|{QUOTED})++)?"
+)
+"""A URL in which requests finds nothing to put right: its host in small letters, its path without dots that lead
+elsewhere, quoted where it must be and nowhere else. To look at it so costs a tenth of taking it apart."""
 
 
 class Body(Protocol):
@@ -68,9 +78,12 @@ def bearer(token: APIKey) -> dict[str, str]:
 
 def url_as_sent(url: SignedURL | str) -> str | None:
     """Return a URL as requests would send it: its host in ASCII, its path quoted; None for what it can't send."""
+    text = url.reveal() if isinstance(url, SignedURL) else url
+    if AS_SENT.fullmatch(text):
+        return text
     draft = requests.PreparedRequest()
     with suppress(requests.RequestException):
-        draft.prepare_url(url.reveal() if isinstance(url, SignedURL) else url, None)
+        draft.prepare_url(text, None)
     return draft.url
 
 
@@ -80,8 +93,8 @@ def path_at(url: str) -> int:
 
 
 def with_query(url: str, params: Mapping[str, str] | None) -> str:
-    """Return a URL without a query with this one."""
-    return f"{url}?{urlencode(params)}" if params else url
+    """Return a URL without a query with this one, whose names need no quotes."""
+    return f"{url}?{'&'.join(f'{name}={quote_plus(value)}' for name, value in params.items())}" if params else url
 
 
 def with_json(value: Mapping[str, Any] | None) -> tuple[bytes | None, dict[str, str]]:

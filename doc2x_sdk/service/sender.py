@@ -6,6 +6,7 @@ leads into frames which hold the key or a signed URL.
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -125,7 +126,7 @@ class Sender:
             response = self.session.send(
                 request,
                 stream=True,
-                timeout=(self._connect_timeout, call.silence),
+                timeout=patience(self._connect_timeout, call.silence),  # type: ignore[arg-type] # requests passes it on
                 verify=self._verify,
                 proxies=proxies,
             )
@@ -150,6 +151,12 @@ class Sender:
         if origin not in self._ways:
             self._ways[origin] = proxies_for(url)
         return self._ways[origin]
+
+
+@functools.lru_cache
+def patience(connect: float, read: float) -> urllib3.Timeout:
+    """Return the time limits of a request; urllib3 takes a copy for each, and checks only what is new."""
+    return urllib3.Timeout(connect=connect, read=read)
 
 
 def next_engine(engine: CallRetry, request: requests.PreparedRequest, error: Exception) -> CallRetry | None:

@@ -13,24 +13,27 @@ __all__ = ["build_session"]
 
 
 class PlainSession(requests.Session):
-    """A session that hands requests to its adapters, and nothing else.
+    """A session that hands requests to its one adapter, and nothing else.
 
     For it no answer is a redirect, whose whole body requests would read without a limit even when it does not follow;
     it keeps no cookies, and has no hooks.
     """
 
+    def __init__(self, adapter: CallAdapter) -> None:
+        super().__init__()
+        self._adapter = adapter
+        self.mount("https://", adapter)
+        self.mount("http://", adapter)
+
     def send(self, request: requests.PreparedRequest, **options: Any) -> requests.Response:
         """Send a request and return its answer."""
-        return self.get_adapter(request.url or "").send(request, **options)
+        return self._adapter.send(request, **options)
 
 
 def build_session(connections: int) -> requests.Session:
     """Build a session without the environment's .netrc, and with our adapter."""
-    session = PlainSession()
+    session = PlainSession(CallAdapter(connections=connections))
     session.trust_env = False
     del session.headers["Connection"]  # HTTP/1.1 keeps connections by itself
     session.headers["User-Agent"] = f"doc2x-sdk/{__version__} {requests.utils.default_user_agent()}"
-    adapter = CallAdapter(connections=connections)
-    session.mount("https://", adapter)
-    session.mount("http://", adapter)
     return session

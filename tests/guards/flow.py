@@ -637,8 +637,8 @@ ARCHIVES = [
         "AR-04",
         ARCHIVE + "test_a_member_that_is_larger_than_its_header_says_is_refused",
         "flow/unpack.py",
-        "roomy.file_size += 2 * BLOCK",
-        "roomy.file_size += 0",
+        "info.file_size += 2 * BLOCK",
+        "info.file_size += 0",
         case="False",
     ),
     Guard(

@@ -202,6 +202,14 @@ def test_while_most_slots_are_empty_a_known_one_is_no_probe(ledger: Ledger) -> N
     assert any(probed(ledger, range(20, 26)))  # more than were seen at work at once, and half of the room
 
 
+def test_a_few_more_than_were_seen_at_work_are_no_probes_but_make_room(ledger: Ledger) -> None:
+    """While no limit was met: to look early at each that is one more than ever before would be to look all the time."""
+    assert all(probed(ledger, range(8)))
+    before = pace(ledger)[0]
+    assert probed(ledger, range(10, 22)) == 10 * [False] + 2 * [True]
+    assert pace(ledger)[0] == before + 4  # by the four that filled more than half of it
+
+
 def test_what_was_seen_at_work_before_is_not_noted_again_while_most_slots_are_empty(ledger: Ledger) -> None:
     said: list[str] = []
 

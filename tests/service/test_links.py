@@ -9,6 +9,7 @@ from urllib3.util import parse_url
 from doc2x_sdk.config import Settings, is_loopback
 from doc2x_sdk.errors import UnsafeURL
 from doc2x_sdk.models import SignedURL
+from doc2x_sdk.service.prepared import AS_SENT, url_as_sent
 from doc2x_sdk.service.storage import check_storage_url, link_text
 
 ALLOWED = Settings().storage_hosts
@@ -150,3 +151,30 @@ def test_what_passes_connects_to_an_allowed_host(url: str, loopback: bool) -> No
 def test_an_escaped_ampersand_is_one() -> None:
     assert link_text(r"https://x/y?a=1\u0026b=2\U0026c") == "https://x/y?a=1&b=2&c"
     assert link_text(7) == ""
+
+
+@settings(max_examples=1000)
+@given(st.from_regex(AS_SENT, fullmatch=True))
+def test_in_a_link_that_is_taken_as_it_stands_requests_would_change_nothing(url: str) -> None:
+    draft = requests.PreparedRequest()
+    draft.prepare_url(url, None)
+    assert draft.url == url
+
+
+@pytest.mark.parametrize(
+    ("url", "sent"),
+    [
+        (f"https://{GOOD}/a/../b", f"https://{GOOD}/b"),
+        (f"https://{GOOD}/./b", f"https://{GOOD}/b"),
+        (f"https://{GOOD}/%61", f"https://{GOOD}/a"),
+        (f"https://{GOOD}/a b", f"https://{GOOD}/a%20b"),
+        (f"https://{GOOD}/?", f"https://{GOOD}/"),
+        (f"https://{GOOD.upper()}/x", f"https://{GOOD}/x"),
+        (f"https://{GOOD}", f"https://{GOOD}/"),
+        (f"https://{GOOD}/x?a=%2B%2f", f"https://{GOOD}/x?a=%2B%2F"),
+        (f"https://{GOOD}/x?a=/../%2E", f"https://{GOOD}/x?a=/../."),
+        ("https://bücher.aliyuncs.com/x", "https://xn--bcher-kva.aliyuncs.com/x"),
+    ],
+)
+def test_any_other_link_is_put_right_as_requests_does(url: str, sent: str) -> None:
+    assert url_as_sent(SignedURL(url)) == sent
