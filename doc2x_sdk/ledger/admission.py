@@ -109,10 +109,10 @@ class Slot(enum.Enum):
 
     NONE = "none"
     SPARE = "spare"
-    """Of a room that no limit was met in, less than half is in use, and the service worked on as much: to see it at
-    work on this one teaches nothing."""
+    """Of a room that no limit was met in, less than half is in use, and the service worked on about as much: to see it
+    at work on this one teaches nothing."""
     KNOWN = "known"
-    """The service worked on as many before."""
+    """The service worked on as many before; where no limit was met, on four fifths as many."""
     PROBING = "probing"
     """It is more than the service is known to take, so that an early look at it teaches."""
 
