@@ -16,10 +16,13 @@ from tests.support.scripted_service import ScriptedService, make_pdf
 from tests.support.wire import Authority
 
 SAMPLES = os.environ.get("DOC2X_SAMPLES", "")  # read here: each test starts from an emptied environment
-hypothesis.settings.register_profile("suite", deadline=None, print_blob=True)  # a busy machine is no failure
+hypothesis.settings.register_profile("suite", max_examples=80, deadline=None, print_blob=True)  # busy is not wrong
+hypothesis.settings.register_profile("long", hypothesis.settings.get_profile("suite"), max_examples=2000)
 hypothesis.settings.load_profile("suite")
 if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
     signal.signal(signal.SIGHUP, lambda *_: None)  # under nohup: ignored here as before, but not in what tests start
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # started by a script in the background
 FORGOTTEN = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR", "NETRC")
 
 

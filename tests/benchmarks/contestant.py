@@ -18,6 +18,8 @@ __all__ = ["Outcome", "main"]
 
 KEY = "sk-benchmark"
 THREADS = 48  # of the stand-in for convert_many
+BARE_THREADS = 200
+BARE_PARSE, BARE_EXPORT, BARE_PAUSE = 0.8, 1.0, 0.4  # seconds, near what the simulation takes for one page
 REMOTE_FLOOR = {False: 0.3, True: 0.4}  # one, a batch: the pauses that a remote service gets; loopback would get 0.05
 SETTLED = 100  # documents after which memory should no longer grow
 
@@ -72,7 +74,46 @@ def run_pdfdeal(spec: dict[str, Any]) -> Iterator[Outcome]:
         yield path, str(failure["error"]) if failure["path"] else None
 
 
-CLIENTS: dict[str, Callable[[dict[str, Any]], Iterator[Outcome]]] = {"doc2x": run_doc2x, "pdfdeal": run_pdfdeal}
+def run_requests(spec: dict[str, Any]) -> Iterator[Outcome]:
+    """The calls of a document to md by requests alone: what its least of CPU is, for a client built upon it.
+
+    There are no receipts, checks, retries or files, and it knows beforehand when to look.
+    """
+    import requests
+    from requests.adapters import HTTPAdapter
+
+    yield ("", None)
+    api, head = f"{spec['origin']}/api/v2", {"Authorization": f"Bearer {KEY}"}
+    with requests.Session() as session, ThreadPoolExecutor(BARE_THREADS) as pool:
+        session.trust_env = False
+        session.mount("http://", HTTPAdapter(pool_maxsize=BARE_THREADS))
+
+        def until_done(path: str, uid: str) -> dict[str, Any]:
+            while True:
+                data = session.get(f"{api}/{path}", params={"uid": uid}, headers=head).json()["data"]
+                if data["status"] == "success":
+                    return dict(data)
+                time.sleep(BARE_PAUSE)
+
+        def one_bare(path: str) -> Outcome:
+            slot = session.post(f"{api}/parse/preupload", headers=head).json()["data"]
+            session.put(slot["url"], data=Path(path).read_bytes())
+            time.sleep(BARE_PARSE)
+            until_done("parse/status", slot["uid"])
+            wanted = {"uid": slot["uid"], "to": "md", "formula_mode": "normal"}
+            session.post(f"{api}/convert/parse", json=wanted, headers=head)
+            time.sleep(BARE_EXPORT)
+            got = session.get(until_done("convert/parse/result", slot["uid"])["url"])
+            return path, None if got.status_code == 200 and got.content else "no result"
+
+        yield from pool.map(one_bare, spec["inputs"])
+
+
+CLIENTS: dict[str, Callable[[dict[str, Any]], Iterator[Outcome]]] = {
+    "doc2x": run_doc2x,
+    "pdfdeal": run_pdfdeal,
+    "requests": run_requests,
+}
 
 
 def memory(field: str) -> int | None:

@@ -15,7 +15,7 @@ from typing import Any, Self
 
 from tests.benchmarks.papers import write_papers
 from tests.benchmarks.profile import Paper, Profile
-from tests.benchmarks.workloads import OURS, Contestant, Workload, bound
+from tests.benchmarks.workloads import Contestant, Workload, bound
 from tests.support.peers import own_python, peer_python
 
 __all__ = ["ROOT", "Run", "Simulator", "bare_environ", "fsync_seconds", "run", "server_capacity"]
@@ -117,7 +117,7 @@ def run(workload: Workload, contestant: Contestant, seed: int, folder: Path) -> 
     so that the next client would pay for what the one before it left.
     """
     papers = workload.papers(seed)
-    if contestant is not OURS and workload.peer_papers:
+    if not contestant.ours and workload.peer_papers:
         papers = papers[: workload.peer_papers]
     inputs = write_papers(papers, folder / "inputs")
     here = Path(tempfile.mkdtemp(prefix="run-", dir=folder))
@@ -131,7 +131,8 @@ def run(workload: Workload, contestant: Contestant, seed: int, folder: Path) -> 
             "formats": workload.formats,
             "out": str(here / "out"),
         }
-        result = run_child(spec, here, workload.patience)
+        python = own_python() if contestant.ours else peer_python()
+        result = run_child(spec, here, python, workload.patience)
         report = service.report()
     return judged(workload, contestant, seed, papers=papers, profile=profile, result=result, report=report)
 
@@ -145,9 +146,8 @@ def bare_environ(home: Path) -> dict[str, str]:
     return environ
 
 
-def run_child(spec: dict[str, Any], here: Path, patience: float) -> dict[str, Any]:
+def run_child(spec: dict[str, Any], here: Path, python: Path, patience: float) -> dict[str, Any]:
     """Run a client in a child process; one that takes too long is stopped."""
-    python = own_python() if spec["client"] == OURS.client else peer_python()
     asked, answered = here / "spec.json", here / "result.json"
     asked.write_text(json.dumps(spec), encoding="utf-8")
     with (here / "output").open("w+b") as output:

@@ -19,14 +19,23 @@ MEGABYTE = 1_000_000
 
 @dataclass(frozen=True)
 class Contestant:
-    """A client with its settings."""
+    """A client with its settings.
+
+    Attributes:
+        name: for people.
+        client: which of `contestant.CLIENTS`.
+        options: what it is constructed with.
+        ours: it runs in our environment, and on all documents.
+    """
 
     name: str
     client: str
     options: Mapping[str, Any]
+    ours: bool = False
 
 
-OURS = Contestant("doc2x-sdk", "doc2x", {})
+OURS = Contestant("doc2x-sdk", "doc2x", {}, ours=True)
+BARE = Contestant("requests alone", "requests", {}, ours=True)
 DEFAULT = Contestant("pdfdeal", "pdfdeal", {})
 FULL_SPEED = Contestant("pdfdeal full_speed", "pdfdeal", {"full_speed": True})
 THREADS = Contestant("pdfdeal thread=30", "pdfdeal", {"thread": 30})
@@ -130,7 +139,7 @@ WORKLOADS = (
         many(2000, 1, 1),
         profile=Profile(task_limit=100),
         seeds=3,
-        peers=(DEFAULT, BOTH),
+        peers=(BARE, DEFAULT, BOTH),
         peer_papers=200,
     ),
     Workload("limit-tasks", "40, at most 3 tasks", LIMITED, profile=Profile(task_limit=3), peers=ALL_PEERS),

@@ -295,7 +295,7 @@ def test_a_picture_without_ocr_names_the_extra_and_the_service(tmp_path):
 @pytest.mark.skipif(not ocr.is_installed(), reason="the extra local-ocr is not installed")
 def test_what_this_machine_could_not_do_is_tried_again_once_it_can(tmp_path):
     for name in ("one.png", "two.png"):
-        picture = Image.new("RGB", (400, 120), "white")
+        picture = Image.new("RGB", (400, 400), "white")
         ImageDraw.Draw(picture).text((30, 30), name.partition(".")[0].upper(), "black", font_size=60)
         picture.save(tmp_path / name)
     words = ["convert", tmp_path, "--to", "txt", "--local", "--out", tmp_path / "out"]

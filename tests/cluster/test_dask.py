@@ -12,18 +12,17 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
+from pypdfium2 import PdfDocument
 
 from doc2x_sdk.client import Doc2X
-from doc2x_sdk.config import Settings
 from doc2x_sdk.errors import ConfigError
-from doc2x_sdk.flow.book import cut, parts_of
-from doc2x_sdk.flow.source import open_source
 from doc2x_sdk.local.server import LocalServer
 from doc2x_sdk.local.settings import ServerSettings
 from doc2x_sdk.models import Page
 
 pytestmark = pytest.mark.slow
 PAGES = 3
+DPI = 200
 KEY = "local-test-key"
 
 
@@ -69,11 +68,12 @@ def cluster(workers: int) -> Iterator[tuple[str, list[subprocess.Popen[str]]]]:
 
 @pytest.fixture(scope="module")
 def scan(samples: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The first pages of a scanned book, which only OCR can read."""
+    """The heads of the first pages of a scanned book, which only OCR can read."""
     target = tmp_path_factory.mktemp("scan") / "scan.pdf"
-    with open_source(samples / "scanned-zh.pdf", Settings()) as source:
-        (part,) = parts_of(source, Settings(), f"1-{PAGES}")
-        cut(source, part, target, Settings())
+    with PdfDocument(samples / "scanned-zh.pdf") as book:
+        pages = [book[number].render(scale=DPI / 72).to_pil() for number in range(PAGES)]
+    first, *others = [page.crop((0, 0, page.width, page.height // 3)) for page in pages]
+    first.save(target, save_all=True, append_images=others, resolution=DPI)
     return target
 
 

@@ -53,7 +53,7 @@ class Once(World):
         if not self._way.picture:
             return super().write(number, pages)
         path = self.folder / f"paper{number}.png"
-        picture = Image.new("L", (420, 120), "white")
+        picture = Image.new("L", (420, 420), "white")  # OCR makes the shorter side 736 points, at the cost of the area
         ImageDraw.Draw(picture).text((20, 30), WORD, fill="black", font=ImageFont.load_default(48))
         seen = PngInfo()
         seen.add_text("Comment", self.folder.name)

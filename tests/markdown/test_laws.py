@@ -3,7 +3,7 @@
 import itertools
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 
 from doc2x_sdk.markdown import (
     clean,
@@ -49,7 +49,6 @@ def in_order(text, pieces):
 
 @each
 @given(documents())
-@settings(max_examples=150, deadline=None)
 def test_a_document_changes_once_and_keeps_its_code_and_html(transform, made):
     once = transform(made.text)
     assert transform(once) == once
@@ -58,7 +57,6 @@ def test_a_document_changes_once_and_keeps_its_code_and_html(transform, made):
 
 @each
 @given(noise)
-@settings(max_examples=300, deadline=None)
 @example("<<!-- Media -->!-- Media -->")
 @example("$\\(a\\)")
 @example("a\n<!-- Media -->\n\n\n<!-- Media -->\nb")
@@ -69,13 +67,11 @@ def test_noise_changes_once(transform, text):
 
 
 @given(documents())
-@settings(max_examples=200, deadline=None)
 def test_all_formulas_are_found_and_none_besides(made):
     assert bodies(made.text) == [(shown, body.strip()) for shown, body in made.formulas]
 
 
 @given(documents())
-@settings(max_examples=200, deadline=None)
 def test_delimiters_change_and_formulas_do_not(made):
     for transform, gone in ((to_dollars, "\\([{"), (to_brackets, "$")):
         text = transform(made.text)
@@ -86,7 +82,6 @@ def test_delimiters_change_and_formulas_do_not(made):
 
 
 @given(documents())
-@settings(max_examples=200, deadline=None)
 def test_no_comment_of_the_service_stays_and_all_else_does(made):
     text = drop_comments(made.text)
     outside = text
@@ -102,7 +97,6 @@ def test_no_comment_of_the_service_stays_and_all_else_does(made):
 
 
 @given(documents())
-@settings(max_examples=200, deadline=None)
 def test_pictures_are_listed_and_each_can_be_moved(made):
     assert [link.url for link in image_links(made.text)] == made.images
     assert rewrite_images(made.text, lambda url: url) == made.text
@@ -113,7 +107,6 @@ def test_pictures_are_listed_and_each_can_be_moved(made):
 
 
 @given(documents())
-@settings(max_examples=200, deadline=None)
 def test_sections_are_the_whole_text_and_know_their_headings(made):
     sections = split_headings(made.text)
     assert "".join(section.text for section in sections) == made.text
@@ -124,7 +117,6 @@ def test_sections_are_the_whole_text_and_know_their_headings(made):
 
 
 @given(noise)
-@settings(max_examples=300, deadline=None)
 def test_noise_is_scanned_without_overlaps_and_split_without_loss(text):
     scanned = scan(text)
     for spans in (scanned.spans, scanned.blocks):
@@ -134,7 +126,6 @@ def test_noise_is_scanned_without_overlaps_and_split_without_loss(text):
 
 
 @given(documents(), documents(), documents())
-@settings(max_examples=80, deadline=None)
 def test_joined_pages_are_split_into_the_same_pages(one, two, three):
     pages = [made.text.strip("\n") for made in (one, two, three)]
     marked = join_pages(pages, marks=True)

@@ -1,7 +1,7 @@
 """Pages found again in an export, which has no marks of them; and what a Document does with its Markdown."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from doc2x_sdk.markdown import drop_comments, join_pages, page_at, page_starts, split_pages, tables_to_pipes, to_dollars
@@ -16,7 +16,6 @@ def page(number: int, *more: str) -> str:
 
 
 @given(st.lists(documents(), min_size=1, max_size=4))
-@settings(max_examples=80, deadline=None)
 def test_pages_of_an_export_begin_where_they_were_joined(made):
     """Headings with a number that no other page has begin each page, as far as the pages differ at all."""
     pages = [f"Opening of part {number * 7919}\n\n{each.text.strip()}".strip() for number, each in enumerate(made, 1)]

@@ -2,7 +2,7 @@ r"""HTML tables: read as a browser reads them, and turned into pipes only where 
 
 import lxml.html
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
@@ -24,7 +24,6 @@ def has_no_formula(texts: list[list[str]]) -> bool:
 
 
 @given(st.integers(1, 4).flatmap(lambda n: st.lists(st.lists(PLAIN, min_size=n, max_size=n), min_size=1, max_size=4)))
-@settings(max_examples=200, deadline=None)
 def test_literal_text_of_cells_reads_the_same_as_pipes(texts):
     if not has_no_formula(texts):
         return
@@ -37,7 +36,6 @@ def test_literal_text_of_cells_reads_the_same_as_pipes(texts):
 
 
 @given(tables(merged=False))
-@settings(max_examples=200, deadline=None)
 def test_formulas_and_breaks_of_cells_reach_the_pipes(made):
     before, pipes = find_tables(made.source)[0], tables_to_pipes(f"So\n\n{made.source}\n\nend")
     (after,) = find_tables(pipes)
@@ -55,7 +53,6 @@ def said(cell: str) -> list[str]:
 
 
 @given(tables(merged=True))
-@settings(max_examples=100, deadline=None)
 def test_merged_cells_stay_html_to_the_letter(made):
     text = f"So\n\n{made.source}\n\nend"
     assert tables_to_pipes(text) == text

@@ -2,7 +2,7 @@
 
 import pytest
 import requests
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from urllib3.util import parse_url
 
@@ -123,7 +123,6 @@ NEARLY_GOOD = st.builds(
 
 
 @pytest.mark.faults("DL-11")
-@settings(max_examples=500)
 @given(st.one_of(NEARLY_GOOD, LINKS, st.text()), st.booleans())
 @example(f"https://evil.test\\@{GOOD}/", False)
 @example(f"https://{GOOD}\u2044@evil.test/", False)
@@ -153,7 +152,6 @@ def test_an_escaped_ampersand_is_one() -> None:
     assert link_text(7) == ""
 
 
-@settings(max_examples=1000)
 @given(st.from_regex(AS_SENT, fullmatch=True))
 def test_in_a_link_that_is_taken_as_it_stands_requests_would_change_nothing(url: str) -> None:
     draft = requests.PreparedRequest()
