@@ -12,6 +12,7 @@ import sqlite3
 from collections.abc import Callable
 from typing import cast
 
+from doc2x_sdk.ledger.files import IN_FLIGHT, is_one_of
 from doc2x_sdk.ledger.rows import ParseRow
 
 __all__ = ["IN_FLIGHT", "TASKS_FIRST", "Slot", "admit", "grow", "halve"]
@@ -37,7 +38,7 @@ FORGOTTEN = 3600.0  # seconds after which a limit that was met no longer slows t
 WAITED_LONG = 5.0  # seconds after which others let a parse go first
 WAITED_TOO_LONG = 65.0  # a process that was suspended while it waited does not hold up the others for ever
 PAGES_CODE = "parse_concurrency_limit"
-IN_FLIGHT = ("reserving", "uploading", "submitted")  # as a text it is SQL
+HAS_SLOT = is_one_of("state", IN_FLIGHT)  # in the words of the index: with others SQLite does without it
 
 Alive = Callable[[str], bool]
 
@@ -64,7 +65,7 @@ def in_flight(
     among = {"account": row.account, "but": but, "now": now, "owner": row.owner}
     count, own, own_pages = connection.execute(
         "SELECT COUNT(*), COALESCE(SUM(owner IS :owner), 0), COALESCE(SUM(pages), 0) "  # noqa: S608 - fixed words
-        f"FROM parse WHERE account = :account AND id != :but AND state IN {IN_FLIGHT}",
+        f"FROM parse WHERE account = :account AND id != :but AND {HAS_SLOT}",
         among,
     ).fetchone()
     if count == own:
@@ -73,7 +74,7 @@ def in_flight(
         f"SELECT owner, COUNT(*), SUM(pages), "  # noqa: S608 - fixed words
         f"state != 'reserving' AND uid_at IS NOT NULL AND "
         f"ABS(uid_at - :now) < MIN({ORPHAN_MOST}, {ORPHAN_FIRST} + {ORPHAN_A_PAGE} * pages) AS recent "
-        f"FROM parse WHERE account = :account AND id != :but AND state IN {IN_FLIGHT} GROUP BY owner, recent",
+        f"FROM parse WHERE account = :account AND id != :but AND {HAS_SLOT} GROUP BY owner, recent",
         among,
     ).fetchall()
     tasks = pages = 0
@@ -98,7 +99,7 @@ def at_work(connection: sqlite3.Connection, account: str) -> tuple[int, int]:
     """Count the tasks and pages that the service was seen to work on and that have not ended as far as is known."""
     found = connection.execute(
         f"SELECT COUNT(*), COALESCE(SUM(pages), 0) FROM parse "  # noqa: S608 - fixed words
-        f"WHERE account = ? AND working AND owner IS NOT NULL AND state IN {IN_FLIGHT}",
+        f"WHERE account = ? AND working AND owner IS NOT NULL AND {HAS_SLOT}",
         (account,),
     ).fetchone()
     return int(found[0]), int(found[1])

@@ -14,7 +14,7 @@ from pathlib import Path
 from doc2x_sdk.errors import LedgerError, Locked
 from doc2x_sdk.ledger.owner import make_private_folder
 
-__all__ = ["connect", "ledger_error", "open_reader", "owners_of", "prepare"]
+__all__ = ["IN_FLIGHT", "connect", "is_one_of", "ledger_error", "open_reader", "owners_of", "prepare"]
 
 log = logging.getLogger("doc2x_sdk")
 
@@ -23,7 +23,21 @@ APPLICATION_ID = 0x44325831
 """Stands in the file's header, so that no other program's database is taken for a ledger."""
 BUSY_SECONDS = 30.0
 NETWORK_FILE_SYSTEMS = ("nfs", "nfs4", "cifs", "smb3", "smbfs", "afpfs", "fuse.sshfs", "9p")
-SCHEMA = """
+IN_FLIGHT = ("reserving", "uploading", "submitted")
+"""The states of a parse that has one of the account's slots."""
+
+
+def is_one_of(column: str, words: tuple[str, ...]) -> str:
+    """Return the SQL that tells whether a column is one of these words.
+
+    It is no `IN`: of three words or more SQLite then makes a table each time that it looks at a row.
+    """
+    return "(" + " OR ".join(f"{column} = '{word}'" for word in words) + ")"
+
+
+STATES = ("planned", *IN_FLIGHT, "parsed", "failed", "unknown")
+RESULT_STATES = ("wanted", "exporting", "publishing", "done", "failed")
+SCHEMA = f"""
 CREATE TABLE parse (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     account TEXT NOT NULL,
@@ -32,8 +46,7 @@ CREATE TABLE parse (
     source TEXT NOT NULL,
     size INTEGER NOT NULL,
     pages INTEGER NOT NULL,
-    state TEXT NOT NULL CHECK (state IN
-        ('planned', 'reserving', 'uploading', 'submitted', 'parsed', 'failed', 'unknown')),
+    state TEXT NOT NULL CHECK {is_one_of("state", STATES)},
     uid TEXT,
     uid_at REAL,
     history TEXT NOT NULL DEFAULT '[]',
@@ -48,7 +61,7 @@ CREATE TABLE parse (
     changed_at REAL NOT NULL,
     UNIQUE (account, sha256, options)
 );
-CREATE INDEX parse_in_flight ON parse (account, state) WHERE state IN ('reserving', 'uploading', 'submitted');
+CREATE INDEX parse_in_flight ON parse (account) WHERE {is_one_of("state", IN_FLIGHT)};
 CREATE INDEX parse_waiting ON parse (account, waits_at) WHERE waits_at IS NOT NULL;
 CREATE INDEX parse_uid ON parse (uid);
 CREATE TABLE result (
@@ -58,7 +71,7 @@ CREATE TABLE result (
     options TEXT NOT NULL,
     target TEXT NOT NULL,
     source TEXT NOT NULL,
-    state TEXT NOT NULL CHECK (state IN ('wanted', 'exporting', 'publishing', 'done', 'failed')),
+    state TEXT NOT NULL CHECK {is_one_of("state", RESULT_STATES)},
     sha256 TEXT,
     reason TEXT,
     changed_at REAL NOT NULL,

@@ -3,7 +3,7 @@
 import threading
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -15,6 +15,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invaria
 from doc2x_sdk.flow.kit import Stopped
 from doc2x_sdk.ledger import line
 from doc2x_sdk.ledger.admission import ORPHAN_MOST, PAGES_FIRST, TASKS_FIRST, WAITED_TOO_LONG
+from doc2x_sdk.ledger.files import open_reader
 from doc2x_sdk.ledger.ledger import Ledger, Receipt
 from tests.support.clocks import StillClock
 from tests.support.receipts import ACCOUNT, claim, holding
@@ -71,6 +72,23 @@ def test_pages_are_limited_too_and_a_first_parse_always_goes(ledger: Ledger, hel
     begin(held, ledger, 2, pages=550)
     with pytest.raises(Stopped):
         begin(held, ledger, 3)
+
+
+def test_to_count_what_is_in_flight_nothing_else_is_looked_at(path: Path, ledger: Ledger, held: ExitStack) -> None:
+    asked: list[str] = []
+    ledger._store.write(lambda connection: connection.set_trace_callback(asked.append))
+    with holding(path, 100, "submitted"):  # another's, so that it is counted by owners as well
+        receipt = begin(held, ledger, 0)
+        receipt.uploading("uid-0")
+        receipt.working()
+        receipt.limit_met(None)
+        ledger.flush()
+    ledger._store.write(lambda connection: connection.set_trace_callback(None))
+    counts = [text for text in asked if "COUNT(*)" in text]
+    assert len({text.partition("FROM")[0] for text in counts}) == 3
+    with closing(open_reader(path)) as reader:
+        plans = [str([*row]) for text in counts for row in reader.execute(f"EXPLAIN QUERY PLAN {text}")]
+    assert {plan.partition("INDEX ")[2].partition(" ")[0] for plan in plans if "parse" in plan} == {"parse_in_flight"}
 
 
 def test_slots_of_other_processes_count_until_they_are_killed(path: Path, ledger: Ledger, held: ExitStack) -> None:
