@@ -17,7 +17,8 @@ from doc2x_sdk.service.retry import Call
 __all__ = ["LIBRARY_ERRORS", "failure_from", "without_libraries"]
 
 LIBRARY_ERRORS = (requests.RequestException, urllib3.exceptions.HTTPError, OSError)
-CONNECTIONS = f"{__package__}.connections"
+BETWEEN_LIBRARIES = frozenset({f"{__package__}.{name}" for name in ("adapter", "connections")})
+"""Our modules that the libraries call, and that hold what they hold."""
 
 
 def failure_from(error: Exception, call: Call, what: str, request: requests.PreparedRequest) -> NetworkError:
@@ -83,11 +84,11 @@ def causes(error: BaseException) -> Iterator[BaseException]:
 
 
 def without_libraries(trace: TracebackType | None) -> TracebackType | None:
-    """Return a traceback without the frames of libraries and of our connections: they hold whole URLs and headers."""
+    """Return a traceback without the frames of libraries and those between them: they hold whole URLs and headers."""
     kept: list[TracebackType] = []
     while trace is not None:
         name = trace.tb_frame.f_globals.get("__name__", "")
-        if name != CONNECTIONS and name.partition(".")[0] not in ("requests", "urllib3", "http"):
+        if name not in BETWEEN_LIBRARIES and name.partition(".")[0] not in ("requests", "urllib3", "http"):
             kept.append(trace)
         trace = trace.tb_next
     for frame, following in zip(kept, [*kept[1:], None], strict=True):

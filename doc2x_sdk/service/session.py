@@ -6,7 +6,7 @@ from typing import Any
 
 import requests
 
-from doc2x_sdk.service.connections import CallAdapter
+from doc2x_sdk.service.adapter import CallAdapter
 from doc2x_sdk.version import __version__
 
 __all__ = ["build_session"]

@@ -23,7 +23,7 @@ from doc2x_sdk.flow.pace import GrowingPace, ParsePace
 from doc2x_sdk.flow.source import Source, open_source
 from doc2x_sdk.flow.unpack import check_archive, read_small, unpack
 from doc2x_sdk.markdown import to_dollars
-from doc2x_sdk.service.connections import UPLOAD_BLOCK
+from doc2x_sdk.service.adapter import UPLOAD_BLOCK
 from doc2x_sdk.service.multipart import MultipartBody
 from tests.flow.folders import tree
 from tests.flow.hostile import Member, pack
