@@ -118,7 +118,7 @@ def runs_table(results: Results) -> Any:
     from rich.table import Table
 
     heads = "wall s|/bound|x ours|wasted s/doc|req/doc|conn/doc|CPU ms/doc|CPU x ours|peak MB|failed|429|refused|twice"
-    table = Table("workload", "client", title="Medians over the seeds; times of pdfdeal in multiples of ours")
+    table = Table("workload", "client", title="Medians over the seeds; times of the others in multiples of ours")
     for head in (*heads.split("|"), "server CPU s"):
         table.add_column(head, justify="right")
     titles = {workload.name: workload.title for workload in WORKLOADS}

@@ -11,7 +11,7 @@ from tests.benchmarks.papers import write_paper
 from tests.benchmarks.profile import Paper, Profile, export_seconds, parse_seconds
 from tests.benchmarks.report import Results, as_json, print_table
 from tests.benchmarks.runner import run
-from tests.benchmarks.workloads import DEFAULT, OURS, WORKLOADS, bound, quick
+from tests.benchmarks.workloads import BARE, DEFAULT, OURS, WORKLOADS, bound, quick
 
 NAMED = {workload.name: workload for workload in WORKLOADS}
 
@@ -87,6 +87,16 @@ def test_a_peer_runs_on_the_same_service(tmp_path: Path) -> None:
     done = run(quick(NAMED["one"]), DEFAULT, 1, tmp_path)
     assert (done.failed, done.twice) == (0, 0)
     assert done.wall > done.bound
+
+
+def test_requests_alone_makes_the_same_calls(tmp_path: Path) -> None:
+    workload = quick(NAMED["tiny"])
+    ours, bare = (run(workload, contestant, 1, tmp_path) for contestant in (OURS, BARE))
+    assert (bare.failed, bare.twice, bare.reasons) == (0, 0, ())
+    assert ours.report is not None
+    assert bare.report is not None
+    kinds = [{request["what"] for request in each["requests"]} for each in (ours.report, bare.report)]
+    assert kinds[0] == kinds[1]
 
 
 def test_the_table_and_the_json_tell_the_same(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
