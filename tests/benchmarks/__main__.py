@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tests.benchmarks import engine, startup
 from tests.benchmarks.report import Results, as_json, print_table
-from tests.benchmarks.runner import fsync_seconds, run, server_capacity
+from tests.benchmarks.runner import fsync_seconds, peer_client_seconds, run, server_capacity
 from tests.benchmarks.workloads import OURS, WORKLOADS, Workload, quick
 
 __all__ = ["main", "measure"]
@@ -38,6 +38,8 @@ def measure(
 ) -> Results:
     """Run workloads, one client after another on each seed."""
     results = Results(fsync_seconds(folder), server_capacity(folder))
+    if peers:
+        results.peer_clients.append(peer_client_seconds())
     for workload in workloads:
         for number in range(seeds or workload.seeds):
             seed = first_seed + number
@@ -49,6 +51,8 @@ def measure(
                     f"{done.wall / done.bound:.2f} of the bound, {done.failed} failed",
                     file=sys.stderr,
                 )
+            if peers:
+                results.peer_clients.append(peer_client_seconds())
     return results
 
 

@@ -18,7 +18,7 @@ __all__ = ["Outcome", "main"]
 
 KEY = "sk-benchmark"
 THREADS = 48  # of the stand-in for convert_many
-BARE_THREADS = 200
+BARE_THREADS = 100  # no more than the simulated account takes at once: a refusal is not understood
 BARE_PARSE, BARE_EXPORT, BARE_PAUSE = 0.8, 1.0, 0.4  # seconds, near what the simulation takes for one page
 REMOTE_FLOOR = {False: 0.3, True: 0.4}  # one, a batch: the pauses that a remote service gets; loopback would get 0.05
 SETTLED = 100  # documents after which memory should no longer grow

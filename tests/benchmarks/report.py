@@ -19,10 +19,11 @@ MEDIANS = ("wall", "bound", "cpu", "cpu_call", "peak", "growth", "wasted", "requ
 
 @dataclass
 class Results:
-    """Everything that one command measured."""
+    """Everything that one command measured; `peer_clients` before the first seed and after each, in seconds."""
 
     fsync: float
     capacity: tuple[float, float]
+    peer_clients: list[float] = field(default_factory=list)
     runs: list[Run] = field(default_factory=list)
     extra: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
 
@@ -72,6 +73,7 @@ def about(results: Results) -> dict[str, Any]:
         "load": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
         "server_requests_a_second": results.capacity[0],
         "server_cpu_ms_a_request": results.capacity[1] * 1000,
+        "peer_client_ms": [round(seconds * 1000, 1) for seconds in results.peer_clients],
     }
 
 
@@ -108,6 +110,12 @@ def print_table(results: Results) -> None:
         f"The simulated service answers {facts['server_requests_a_second']:.0f} requests/s on one connection and takes "
         f"{facts['server_cpu_ms_a_request']:.2f} ms of CPU for one."
     )
+    if results.peer_clients:
+        made = [seconds * 1000 for seconds in results.peer_clients]
+        console.print(
+            f"An HTTP client with its TLS context, as pdfdeal makes for each call, takes {median(made):.1f} ms of CPU "
+            f"({min(made):.1f} to {max(made):.1f} between the runs)."
+        )
     for row in rows_of(results):
         for reason in row["reasons"]:
             console.print(f"{row['workload']}, {row['client']}: {reason[:160]}", markup=False, highlight=False)
@@ -138,7 +146,7 @@ def runs_table(results: Results) -> Any:
             shown(row["wasted"]),
             shown(row["requests"], "{:.1f}"),
             shown(row["connections"]),
-            shown(row["cpu_document"] * 1000, "{:.0f}") if row["cpu"] else "-",
+            shown(row["cpu_document"] * 1000, "{:.1f}") if row["cpu"] else "-",
             shown(row.get("times_cpu"), "{:.1f}"),
             shown(row["peak"] and row["peak"] / 1e6, "{:.0f}") + growth,
             f"{row['failed']} of {row['documents']}",

@@ -18,7 +18,7 @@ from tests.benchmarks.profile import Paper, Profile
 from tests.benchmarks.workloads import Contestant, Workload, bound
 from tests.support.peers import own_python, peer_python
 
-__all__ = ["ROOT", "Run", "Simulator", "bare_environ", "fsync_seconds", "run", "server_capacity"]
+__all__ = ["ROOT", "Run", "Simulator", "bare_environ", "fsync_seconds", "peer_client_seconds", "run", "server_capacity"]
 
 ROOT = Path(__file__).parents[2]
 
@@ -227,6 +227,24 @@ def fsync_seconds(folder: Path) -> float:
             times.append(time.perf_counter() - began)
     path.unlink()
     return sorted(times)[10]
+
+
+def peer_client_seconds() -> float:
+    """The median CPU time of making an HTTP client with its TLS context, as pdfdeal does for each of its calls.
+
+    By this the CPU of one machine can be compared with that of another, roughly. Raises `PeersMissing`.
+    """
+    script = """
+import time, httpx
+times = []
+for _ in range(21):
+    began = time.process_time()
+    client = httpx.AsyncClient(timeout=60)
+    times.append(time.process_time() - began)
+print(sorted(times)[10])
+"""
+    done = subprocess.run([str(peer_python()), "-c", script], capture_output=True, text=True, check=True)
+    return float(done.stdout)
 
 
 def server_capacity(folder: Path) -> tuple[float, float]:
