@@ -15,7 +15,7 @@ from typing import cast
 from doc2x_sdk.ledger.files import IN_FLIGHT, is_one_of
 from doc2x_sdk.ledger.rows import ParseRow
 
-__all__ = ["IN_FLIGHT", "TASKS_FIRST", "Slot", "admit", "grow", "halve"]
+__all__ = ["TASKS_FIRST", "Slot", "admit", "grow", "halve"]
 
 TASKS_FIRST = 10.0
 PAGES_FIRST = 500.0

@@ -12,7 +12,7 @@ from doc2x_sdk.clock import Clock
 from doc2x_sdk.errors import LedgerError
 from doc2x_sdk.ledger import admission, writes
 from doc2x_sdk.ledger.admission import Slot
-from doc2x_sdk.ledger.files import owners_of
+from doc2x_sdk.ledger.files import IN_FLIGHT, owners_of
 from doc2x_sdk.ledger.line import Claims, Line, Told
 from doc2x_sdk.ledger.owner import Owner
 from doc2x_sdk.ledger.receipt import Receipt
@@ -209,7 +209,7 @@ class Ledger:
             self._store.check_there()
         values = assignments | {"changed_at": self.clock.now()}
         self._queue(writes.change(row, values, owner=self._owner.token if held else None), wait=wait)
-        if "state" in assignments and assignments["state"] not in admission.IN_FLIGHT:
+        if "state" in assignments and assignments["state"] not in IN_FLIGHT:
             self._line.freed()
 
     def record(self, row: int, result: ResultRow, *, wait: bool) -> None:
